@@ -1,0 +1,17 @@
+//! A userspace WireGuard engine with many paths per peer.
+//!
+//! `noise` is the protocol without I/O, `path` the choice among paths, `packet` what is inside, `io` the kernel's
+//! descriptors; `device` and `forwarder` put them together on threads; `face` is what Node sees.
+
+pub mod allowed_ips;
+pub mod crypto;
+pub mod device;
+mod face;
+pub mod filter;
+pub mod forwarder;
+pub mod io;
+pub mod noise;
+pub mod packet;
+pub mod path;
+pub mod rootless;
+pub mod stun;
