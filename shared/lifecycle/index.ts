@@ -1,0 +1,2 @@
+export { createStack, type Stack } from './stack.ts'
+export { type Startable, type StartableBody, type StartOptions, startable } from './startable.ts'
