@@ -1,0 +1,26 @@
+export { type AddressedParty, compileFilter, type FilterInput, type FilterRule } from './compile.ts'
+export {
+  type AccessRequest,
+  type Decision,
+  evaluate,
+  explain,
+  type Party,
+  type Target,
+  type Wanted,
+} from './evaluate.ts'
+export {
+  DEFAULT_POLICY,
+  type Policy,
+  type PortSpan,
+  type Protocol,
+  policySchema,
+  portSchema,
+  portSpanSchema,
+  protocolSchema,
+  type Rule,
+  ruleSchema,
+  type Service,
+  selectorSchema,
+  serviceNameSchema,
+  serviceSchema,
+} from './schema.ts'
