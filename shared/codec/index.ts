@@ -1,0 +1,5 @@
+export { type CborMap, type CborValue, decodeCbor, encodeCbor } from './cbor.ts'
+export { type Codec, decodeWith, encodeWith, malformed, type TypeOf } from './codec.ts'
+export { name, networkId, nodeId, tag, wireguardKey } from './identity.ts'
+export { type Field, field, maybe, type StructOf, struct, type UnionOf, union } from './struct.ts'
+export { bool, bytes, lazy, list, mapped, text, tuple, uint, word } from './types.ts'

@@ -1,0 +1,38 @@
+import { RopewalkError } from '@ropewalk/shared/errors'
+import type { Brand } from './brand.ts'
+
+/** A member's or network's name: one DNS label in lower case (RFC 1123), at most 63 letters. */
+export type NodeName = Brand<string, 'NodeName'>
+
+/** A word that groups members: same form as a name. */
+export type Tag = Brand<string, 'Tag'>
+
+/** Most tags a member may carry. */
+export const MAX_TAGS = 8
+
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+/** Whether a text is one DNS label in lower case. */
+export function isLabel(text: string): boolean {
+  return LABEL.test(text)
+}
+
+/** A name out of text. @throws RopewalkError `bad-input` */
+export function parseName(text: string): NodeName {
+  if (!isLabel(text)) {
+    throw new RopewalkError('bad-input', `“${text.slice(0, 80)}” cannot be a name`, {
+      hint: 'use 1 to 63 letters a-z, digits and hyphens, a hyphen neither first nor last',
+    })
+  }
+  return text as NodeName
+}
+
+/** A tag out of text. @throws RopewalkError `bad-input` */
+export function parseTag(text: string): Tag {
+  if (!isLabel(text)) {
+    throw new RopewalkError('bad-input', `“${text.slice(0, 80)}” cannot be a tag`, {
+      hint: 'use 1 to 63 letters a-z, digits and hyphens, a hyphen neither first nor last',
+    })
+  }
+  return text as Tag
+}
