@@ -17,7 +17,8 @@ const cargo = process.env.CARGO ?? 'cargo'
 const probe = spawnSync(cargo, ['--version'], { encoding: 'utf8' })
 const version = /^cargo (\d+)\.(\d+)/.exec(probe.stdout ?? '')
 const wanted = `Rust ${OLDEST_CARGO.join('.')} or newer is needed to build the engine`
-if (version === null) fail(`${wanted}, and no cargo was found; install it (https://rustup.rs) and run the command again.`)
+if (version === null)
+  fail(`${wanted}, and no cargo was found; install it (https://rustup.rs) and run the command again.`)
 const [major, minor] = [Number(version[1]), Number(version[2])]
 if (major < OLDEST_CARGO[0] || (major === OLDEST_CARGO[0] && minor < OLDEST_CARGO[1])) {
   fail(`${wanted}, and this cargo is ${major}.${minor}; update it (rustup update) and run the command again.`)

@@ -1,0 +1,73 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runStep } from '../../setup/step.ts'
+import { type RunOptions, root, type Tally } from './tally.ts'
+
+/** The part of vitest's JSON report that counts. */
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly testResults: readonly {
+    readonly name: string
+    readonly status: string
+    readonly assertionResults: unknown[]
+  }[]
+}
+
+/** The tests beside the code. */
+export function unitTests(options: RunOptions): Promise<Tally> {
+  return runVitest('unit', options, [])
+}
+
+/** Runs one project of vitest.config.ts, behind `wrapper` (a command and its arguments, or none). */
+export async function runVitest(project: string, options: RunOptions, wrapper: readonly string[]): Promise<Tally> {
+  console.log(`── vitest, ${project}`)
+  const folder = await mkdtemp(join(tmpdir(), 'ropewalk-test-'))
+  try {
+    const file = join(folder, 'report.json')
+    const words = [...wrapper, ...vitestCommand('run', project, options)]
+    words.push('--passWithNoTests', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`)
+    const [command = '', ...args] = words
+    const { code, seconds } = await runStep(command, args, { cwd: root, env: environment(options), live: true })
+    const report = await readReport(file)
+    return { name: `TypeScript (${project})`, seconds, ...count(report, code) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+export function vitestCommand(verb: 'run' | 'list', project: string, { filters }: RunOptions): string[] {
+  return [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), verb, '--project', project, ...filters]
+}
+
+export function environment({ slow }: RunOptions): NodeJS.ProcessEnv {
+  return { ...process.env, ROPEWALK_SLOW: slow ? '1' : '0' }
+}
+
+async function readReport(file: string): Promise<Report | null> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as Report
+  } catch {
+    return null
+  }
+}
+
+function count(report: Report | null, code: number): Pick<Tally, 'passed' | 'failed' | 'skipped' | 'notes'> {
+  if (report === null) return { passed: 0, failed: 1, skipped: 0, notes: [`vitest ended with ${code} and no report`] }
+  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+  const counted = report.numFailedTests + broken.length
+  // An error outside of every test (a rejection nobody caught) fails the run without a failed test.
+  const failed = code !== 0 && counted === 0 ? 1 : counted
+  return {
+    passed: report.numPassedTests,
+    failed,
+    skipped: report.numPendingTests + report.numTodoTests,
+    notes: [
+      ...broken.map((file) => `could not be loaded: ${file.name}`),
+      ...(failed > counted ? [`vitest ended with ${code} though no test failed; the reason is above`] : []),
+    ],
+  }
+}
