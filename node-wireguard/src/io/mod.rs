@@ -1,1 +1,18 @@
-//! (room under construction)
+//! Everything between the engine and the kernel: TUN, UDP, epoll, netlink, descriptors. The only room with `unsafe`.
+
+mod batch;
+pub mod fd;
+pub mod namespace;
+pub mod netlink;
+pub mod offload;
+mod poll;
+mod tun;
+mod udp;
+
+pub use batch::{Batch, PREFIX};
+pub use poll::{Event, Events, Interest, Poller, Waker};
+pub use tun::{PARTS, Tun};
+pub use udp::{
+    BATCH_BYTES, BATCH_MESSAGES, Destination, Received, SLOT, SLOTS, SendError, Sent, Udp,
+    UdpOptions,
+};

@@ -1,0 +1,1 @@
+//! Splitting and merging, held against each other.
