@@ -1,5 +1,6 @@
 //! Cookies: a source shows that it receives at its address before the forwarder remembers anything about it.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::limiter::Millis;
@@ -10,7 +11,7 @@ use super::wire::{Cookie, source_bytes};
 const SECRET_LIFETIME_MS: Millis = 120_000;
 
 /// Where new secrets come from.
-pub(super) type Random = fn() -> Secret;
+pub(super) type Random = fn() -> io::Result<Secret>;
 
 pub(super) struct CookieJar {
     random: Random,
@@ -20,8 +21,8 @@ pub(super) struct CookieJar {
 }
 
 impl CookieJar {
-    pub fn new(random: Random, now: Millis) -> Self {
-        Self { random, current: random(), previous: random(), since: now }
+    pub fn new(random: Random, now: Millis) -> io::Result<Self> {
+        Ok(Self { random, current: random()?, previous: random()?, since: now })
     }
 
     pub fn make(&mut self, source: SocketAddr, now: Millis) -> Cookie {
@@ -41,9 +42,13 @@ impl CookieJar {
         if age < SECRET_LIFETIME_MS {
             return;
         }
+        // Without random numbers the old secret is better than one that can be guessed.
+        let Ok(fresh) = (self.random)() else { return };
         // After a long silence the current one is too old to stay as the previous one.
-        self.previous = if age < 2 * SECRET_LIFETIME_MS { self.current } else { (self.random)() };
-        self.current = (self.random)();
+        let previous =
+            if age < 2 * SECRET_LIFETIME_MS { Ok(self.current) } else { (self.random)() };
+        self.previous = previous.unwrap_or(fresh);
+        self.current = fresh;
         self.since = now;
     }
 }
@@ -57,15 +62,15 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    fn random() -> Secret {
+    fn random() -> io::Result<Secret> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
-        [NEXT.fetch_add(1, Ordering::Relaxed); 32]
+        Ok([NEXT.fetch_add(1, Ordering::Relaxed); 32])
     }
 
     #[test]
     fn a_cookie_is_good_for_its_source_and_for_two_to_four_minutes() {
         let (here, there) = ("192.0.2.1:5".parse().unwrap(), "192.0.2.1:6".parse().unwrap());
-        let mut jar = CookieJar::new(random, 1_000);
+        let mut jar = CookieJar::new(random, 1_000).unwrap();
         let cookie = jar.make(here, 1_000);
         assert!(jar.accepts(&cookie, here, 1_000));
         assert!(!jar.accepts(&cookie, there, 1_000));
@@ -76,7 +81,7 @@ mod tests {
     #[test]
     fn a_long_silence_makes_cookies_worthless() {
         let here = "192.0.2.1:5".parse().unwrap();
-        let mut jar = CookieJar::new(random, 0);
+        let mut jar = CookieJar::new(random, 0).unwrap();
         let cookie = jar.make(here, 0);
         assert!(!jar.accepts(&cookie, here, 600_000));
     }

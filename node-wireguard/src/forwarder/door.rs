@@ -1,6 +1,7 @@
 //! Answers to those who have proven nothing yet: STUN and the bind exchange. Pure: datagram in, answer out.
 //! No answer is longer than its question, and none is given faster than the limit of its network.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::cookie::{CookieJar, Random};
@@ -31,8 +32,11 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub fn new(stun: bool, rate: Rate, random: Random, now: Millis) -> Self {
-        Self { cookies: CookieJar::new(random, now), limiter: Limiter::new(rate, now), stun }
+    /// # Errors
+    /// When there are no random numbers.
+    pub fn new(stun: bool, rate: Rate, random: Random, now: Millis) -> io::Result<Self> {
+        let cookies = CookieJar::new(random, now)?;
+        Ok(Self { cookies, limiter: Limiter::new(rate, now), stun })
     }
 
     pub fn answer(

@@ -38,7 +38,7 @@ impl World {
         let mut table = Table::default();
         table.update(vec![session("s", 10, 20)], &[], START).unwrap();
         let rate = Rate { per_second: 1_000, burst: 1_000 };
-        Self { door: Door::new(true, rate, || [9; 32], START), table }
+        Self { door: Door::new(true, rate, || Ok([9; 32]), START).unwrap(), table }
     }
 
     fn ask(&mut self, datagram: &[u8], from: SocketAddr, now: u64) -> Outcome {
@@ -282,7 +282,7 @@ fn a_flood_of_handshakes_is_limited_per_session_and_data_is_not() {
 #[test]
 fn a_network_that_asks_too_often_is_not_answered() {
     let rate = Rate { per_second: 10, burst: 5 };
-    let mut door = Door::new(true, rate, || [9; 32], START);
+    let mut door = Door::new(true, rate, || Ok([9; 32]), START).unwrap();
     let mut table = Table::default();
     let request = crate::stun::write_request([1; 12], 64);
     let mut ask = |from: &str| door.answer(&request, address(from), VIA, &mut table, START);
