@@ -1,6 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+pub use crate::path::Schedule;
+
 /// An X25519 public key; it names a peer everywhere in this face.
 pub type PublicKey = [u8; 32];
 
@@ -62,16 +64,4 @@ pub struct ForwardSession {
     /// Our slot, which the forwarder knows this half by.
     pub slot: u32,
     pub secret: [u8; 32],
-}
-
-/// How packets are laid on the paths of a peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Schedule {
-    /// The best path, and a copy over the next while the best is in doubt.
-    #[default]
-    Latency,
-    /// Every packet over the two best paths; the receiver's replay window drops the copy.
-    Redundant,
-    /// Inner flows spread over the working paths of the best class.
-    Balance,
 }
