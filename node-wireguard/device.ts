@@ -1,0 +1,231 @@
+import { closeSync } from 'node:fs'
+import { isIP, type Socket } from 'node:net'
+import { awaiting, calling, WireguardError } from './errors.ts'
+import { EventStream } from './event-stream.ts'
+import type { DeviceEvent } from './events.ts'
+import { type Listener, listen } from './listener.ts'
+import { NAMESPACE_HELPER, type NativeDevice, type NativeEvent, native } from './native.ts'
+import type {
+  DeviceOptions,
+  Endpoint,
+  FilterOptions,
+  PathOptions,
+  PeerOptions,
+  Prefix,
+  ScheduleMode,
+} from './options.ts'
+import type { DeviceStatus, SocketInfo } from './status.ts'
+import { Streams } from './streams.ts'
+import { UdpSocket } from './udp-socket.ts'
+
+const DIAL_TIMEOUT_MS = 10_000
+const PING_TIMEOUT_MS = 5_000
+
+/** How long to wait, and what may end the wait earlier. */
+export type WaitOptions = { timeoutMs?: number; signal?: AbortSignal }
+
+/**
+ * A WireGuard device. Its methods throw {@link WireguardError}: `INVALID_ARGUMENT` for what cannot be, `CLOSED` after
+ * `close`, `FAILED` after an `error` event, and what is said at each. While it is open it keeps the process alive.
+ */
+export interface Device extends AsyncDisposable {
+  /** Local UDP sockets, in the order of `listen`, with the ports chosen. */
+  readonly sockets: readonly SocketInfo[]
+  /** Which stack carries the inner packets: the kernel's by a TUN, the same in a private namespace, or the engine's own. */
+  readonly backend: 'tun' | 'namespace' | 'netstack'
+  /** Why `auto` took the netstack; undefined where it did not. */
+  readonly fallback: string | undefined
+  /** The process that holds the private namespace: `nsenter --preserve-credentials -U -n -t PID` runs a program in it. */
+  readonly namespacePid: number | undefined
+  /** What happens, in batches, for any number of readers; ends when the device is closed. */
+  readonly events: AsyncIterable<DeviceEvent[]>
+  /** Counters shared with the engine, without a call; `status` says which block is whose. Do not write. */
+  readonly counters: BigUint64Array
+  /** Adds or changes the peers of `set`, then cuts those of `removed` (public keys; unknown ones are ignored). `TOO_MANY`. */
+  updatePeers(set: PeerOptions[], removed?: Uint8Array[]): void
+  /** Replaces a peer's candidates; a path whose id is known keeps its state. `UNKNOWN_PEER`, `TOO_MANY`. */
+  updatePaths(publicKey: Uint8Array, paths: PathOptions[]): void
+  /** `UNKNOWN_PEER`. */
+  setSchedule(publicKey: Uint8Array, schedule: { mode: ScheduleMode }): void
+  /** Replaces the packet filter. A new device lets in only ICMP echo, ICMP errors and replies. */
+  setFilter(filter: FilterOptions): void
+  /** Sends a STUN message (at most 1,280 bytes) by one of the sockets; answers come as `control` events. `IO`. */
+  sendControl(socketId: number, to: Endpoint, bytes: Uint8Array): void
+  status(): DeviceStatus
+  /**
+   * Opens a TCP connection through the mesh; default timeout 10 s. Rootless devices only (`NOT_ROOTLESS`).
+   * Rejects with `REFUSED`, `TIMED_OUT`, `UNREACHABLE`, `NO_ADDRESS`, `BUSY`, or the signal's reason.
+   */
+  dial(to: Endpoint & { protocol?: 'tcp' } & WaitOptions): Promise<Socket>
+  /**
+   * Accepts TCP connections from the mesh, at one of our addresses or (absent) at all of them; port 0 takes a free one.
+   * The filter must let them in. Rejects with `ADDRESS_IN_USE`, `NO_ADDRESS`, `NOT_ROOTLESS`.
+   */
+  listen(
+    at: { protocol?: 'tcp'; address?: string; port: number },
+    onSocket: (socket: Socket) => void,
+  ): Promise<Listener>
+  /** A UDP endpoint that talks to one peer. `NOT_ROOTLESS`, `NO_ADDRESS`, `BUSY`. */
+  dialUdp(to: Endpoint): Promise<UdpSocket>
+  /** A UDP endpoint at one of our addresses; `::` and `0.0.0.0` are all of a family. `ADDRESS_IN_USE`, `NOT_ROOTLESS`. */
+  listenUdp(at: Endpoint): Promise<UdpSocket>
+  /** One ICMP echo: the round trip in milliseconds; default timeout 5 s. `TIMED_OUT`, `UNREACHABLE`, `NOT_ROOTLESS`. */
+  ping(address: string, options?: WaitOptions): Promise<number>
+  /** Ends all streams, joins all threads, closes sockets and interface; idempotent. The process can exit afterwards. */
+  close(): Promise<void>
+}
+
+export const Device = {
+  /**
+   * Binds the sockets, makes the interface, starts the threads; none of it on the JavaScript thread.
+   * @throws {WireguardError} `INVALID_ARGUMENT`, `PERMISSION`, `ADDRESS_IN_USE`, `NAMESPACE_FORBIDDEN`, `IO`, `ENGINE_MISSING`
+   */
+  async open(options: DeviceOptions): Promise<Device> {
+    let device: OpenDevice | undefined
+    const wake = () => device?.drain()
+    const opened = await awaiting(() => native().openDevice(options, NAMESPACE_HELPER, wake))
+    const face = 'tun' in options.interface ? options.interface.tun : options.interface.rootless
+    device = new OpenDevice(opened, face.addresses)
+    device.drain()
+    return device
+  },
+}
+
+class OpenDevice implements Device {
+  readonly sockets: readonly SocketInfo[]
+  readonly backend: 'tun' | 'namespace' | 'netstack'
+  readonly fallback: string | undefined
+  readonly namespacePid: number | undefined
+  readonly events = new EventStream<DeviceEvent>((count) => ({ type: 'lost', count }))
+  readonly counters: BigUint64Array
+  readonly #native: NativeDevice
+  readonly #streams: Streams
+  readonly #wildcards: readonly string[]
+  #closing: Promise<void> | undefined
+
+  constructor(opened: NativeDevice, addresses: readonly Prefix[]) {
+    this.#native = opened
+    this.sockets = opened.sockets()
+    this.backend = opened.backend()
+    this.fallback = opened.fallback() ?? undefined
+    this.namespacePid = opened.namespacePid() ?? undefined
+    this.counters = opened.counters()
+    this.#streams = new Streams(this.backend === 'netstack' ? (stream) => opened.reset(stream) : undefined)
+    const has = (mark: string) => addresses.some((address) => address.includes(mark))
+    this.#wildcards = [...(has(':') ? ['::'] : []), ...(has('.') ? ['0.0.0.0'] : [])]
+  }
+
+  updatePeers(set: PeerOptions[], removed: Uint8Array[] = []): void {
+    calling(() => this.#native.updatePeers(set, removed))
+  }
+
+  updatePaths(publicKey: Uint8Array, paths: PathOptions[]): void {
+    calling(() => this.#native.updatePaths(publicKey, paths))
+  }
+
+  setSchedule(publicKey: Uint8Array, schedule: { mode: ScheduleMode }): void {
+    calling(() => this.#native.setSchedule(publicKey, schedule.mode))
+  }
+
+  setFilter(filter: FilterOptions): void {
+    calling(() => this.#native.setFilter(filter.allow))
+  }
+
+  sendControl(socketId: number, to: Endpoint, bytes: Uint8Array): void {
+    calling(() => this.#native.sendControl(socketId, to, bytes))
+  }
+
+  status(): DeviceStatus {
+    return calling(() => this.#native.status())
+  }
+
+  async dial(to: Endpoint & { protocol?: 'tcp' } & WaitOptions): Promise<Socket> {
+    const { address, port, timeoutMs = DIAL_TIMEOUT_MS, signal } = to
+    const dialled = () => this.#native.dialTcp({ address, port }, timeoutMs)
+    return this.#streams.adopt(await abortable(dialled, signal, ({ fd }) => closeSync(fd)))
+  }
+
+  listen(at: { address?: string; port: number }, onSocket: (socket: Socket) => void): Promise<Listener> {
+    const addresses = at.address === undefined ? this.#wildcards : [at.address]
+    const places = addresses.map((address) => ({ address, port: at.port }))
+    return listen(this.#native, this.#streams, places, onSocket)
+  }
+
+  dialUdp(to: Endpoint): Promise<UdpSocket> {
+    return this.#openUdp({ address: isIP(to.address) === 6 ? '::' : '0.0.0.0', port: 0 }, to)
+  }
+
+  listenUdp(at: Endpoint): Promise<UdpSocket> {
+    return this.#openUdp(at, undefined)
+  }
+
+  async ping(address: string, options: WaitOptions = {}): Promise<number> {
+    const { timeoutMs = PING_TIMEOUT_MS, signal } = options
+    return await abortable(
+      () => this.#native.ping(address, timeoutMs),
+      signal,
+      () => {},
+    )
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= awaiting(() => this.#native.close()).then(() => {
+      this.drain()
+      this.#streams.destroy()
+      this.events.end()
+    })
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Takes what the engine has to say. */
+  drain(): void {
+    const events: DeviceEvent[] = []
+    for (const event of this.#native.takeEvents()) {
+      if (event.type === 'stream-reset') this.#streams.onReset(event.stream ?? -1)
+      else events.push(eventOf(event))
+    }
+    this.events.push(events)
+  }
+
+  async #openUdp(at: Endpoint, peer: Endpoint | undefined): Promise<UdpSocket> {
+    let socket: UdpSocket | undefined
+    const opened = await awaiting(() => this.#native.openUdp(at, () => socket?.drain()))
+    socket = new UdpSocket(opened, peer)
+    setImmediate(() => socket.drain()) // what came before there was anybody to hear it
+    return socket
+  }
+}
+
+/** The engine's fields are those of the event; only a failure becomes an error of ours. */
+function eventOf(event: NativeEvent): DeviceEvent {
+  if (event.type === 'error') {
+    return { type: 'error', error: new WireguardError('ERR_WIREGUARD_FAILED', event.message ?? '') }
+  }
+  return event as DeviceEvent
+}
+
+/** Waits for the engine, but no longer than the signal allows; what comes too late is thrown away. */
+async function abortable<T>(
+  start: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  discard: (late: T) => void,
+): Promise<T> {
+  signal?.throwIfAborted()
+  const result = awaiting(start)
+  if (signal === undefined) return await result
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([result, aborted.promise])
+  } catch (error) {
+    result.then(discard, () => {})
+    throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
