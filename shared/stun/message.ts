@@ -65,7 +65,7 @@ export function decodeStun(bytes: Uint8Array): StunMessage {
   if (view.getUint16(2) !== bytes.length - HEADER_BYTES || bytes.length % 4 !== 0) throw malformed('wrong STUN length')
   const found = Object.entries(CLASS_BITS).find(([, bits]) => (type & 0x110) === bits)?.[0] as StunClass | undefined
   if (found === undefined || (type & ~0x110) !== BINDING) throw malformed('not a STUN binding')
-  const transactionId = bytes.slice(8, HEADER_BYTES)
+  const transactionId = new Uint8Array(bytes.subarray(8, HEADER_BYTES))
   return { class: found, transactionId, ...attributes(bytes, view, transactionId) }
 }
 

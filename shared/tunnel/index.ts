@@ -1,0 +1,36 @@
+export {
+  type ControlKind,
+  type ControlMessage,
+  type ControlOf,
+  controlDecoder,
+  encodeControl,
+} from './control.ts'
+export type { FrameDecoder } from './frame.ts'
+export {
+  DATA_MAGIC,
+  type DataHello,
+  type DataKind,
+  decodeHello,
+  encodeHello,
+  GO,
+  HELLO_BYTES,
+  helloIsBy,
+  NO,
+  partsOf,
+  refusalByte,
+  refusalCode,
+  streamIdOf,
+} from './hello.ts'
+export type { TunnelMember, TunnelMembers } from './members.ts'
+export { createOnceWindow, type OnceWindow } from './once.ts'
+export { type ProofInput, type ProofRole, signProof, verifyProof } from './proof.ts'
+export {
+  END_SEGMENT,
+  MAX_SEGMENT_BYTES,
+  SEGMENT_PREFIX_BYTES,
+  type SegmentReader,
+  segmentPrefix,
+  segmentReader,
+} from './segment.ts'
+export { encodeStreamMessage, type StreamMessage, streamDecoder } from './stream.ts'
+export * from './wire.ts'

@@ -1,0 +1,24 @@
+import type { NodeId } from '../identity/index.ts'
+
+/** A verified member as tunnels look at it. */
+export interface TunnelMember {
+  readonly nodeId: NodeId
+  readonly name: string
+  readonly tags: readonly string[]
+  readonly revoked: boolean
+}
+
+/** What both ends of a tunnel need of the membership; every answer is verified by this node itself. */
+export interface TunnelMembers {
+  /** This node's own certificate bundle. */
+  bundle(): Uint8Array
+  /** A member by node id; `undefined` for strangers. */
+  member(nodeId: NodeId): TunnelMember | undefined
+  /**
+   * Verifies a bundle shown by the holder of `nodeId` and takes it in.
+   * @throws RopewalkError with the reason when it makes no member of that node now
+   */
+  accept(nodeId: NodeId, bundle: Uint8Array): Promise<TunnelMember>
+  /** Calls back after any change of members, revocations or policy; gives the way to stop it. */
+  onChange(listener: () => void): () => void
+}
