@@ -4,5 +4,11 @@ pub mod checksum;
 pub mod icmp;
 pub mod mss;
 mod parse;
+#[cfg(test)]
+pub mod samples;
+#[cfg(test)]
+pub mod tests;
 
-pub use parse::{Fragment, PacketView, Transport, destination, ip_length, source};
+pub use parse::{
+    Fragment, ICMP, ICMPV6, PacketView, TCP, Transport, UDP, destination, ip_length, source,
+};
