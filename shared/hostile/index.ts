@@ -1,0 +1,1 @@
+export { CORPUS, damaged, expectOnlyTypedErrors } from './hostile.ts'
