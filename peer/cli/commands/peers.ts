@@ -1,0 +1,43 @@
+import type { Peer } from '@ropewalk/shared/api'
+import type { LocalClient } from '../../api/index.ts'
+import type { CommandSpec } from '../program.ts'
+import { bytesText, millisText } from '../text.ts'
+
+/** Every member that the peer knows, page by page. */
+export async function allPeers({ api }: LocalClient): Promise<Peer[]> {
+  const found: Peer[] = []
+  let cursor: string | undefined
+  do {
+    const page = await api.peers({ query: { limit: 1000, ...(cursor === undefined ? {} : { cursor }) } })
+    found.push(...page.peers)
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  return found.sort((a, b) => a.name.localeCompare(b.name))
+}
+
+export const peers: CommandSpec = {
+  name: 'peers',
+  summary: 'the members of the network, and how each is reached from here',
+  build: (command, run) =>
+    command.action(() =>
+      run(async (cli) => {
+        const found = await allPeers(await cli.peer())
+        cli.print({ version: 1, peers: found }, () =>
+          found.length === 0
+            ? 'No other members yet.\n'
+            : cli.table(
+                ['NAME', 'STATE', 'RTT', 'ADDRESSES', 'SERVICES', 'SENT', 'RECEIVED'],
+                found.map((peer) => [
+                  peer.name,
+                  peer.state,
+                  millisText(peer.rttMs),
+                  peer.addresses.join(' '),
+                  peer.services.map(({ name, port }) => `${name}=${port}`).join(' '),
+                  bytesText(peer.txBytes),
+                  bytesText(peer.rxBytes),
+                ]),
+              ),
+        )
+      }),
+    ),
+}

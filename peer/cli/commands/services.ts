@@ -1,0 +1,72 @@
+import { RopewalkError } from '@ropewalk/shared/errors'
+import { serviceSchema } from '@ropewalk/shared/policy'
+import type { z } from 'zod'
+import type { CommandSpec } from '../program.ts'
+
+/** The ports of services that go by their name alone. */
+const WELL_KNOWN: Readonly<Record<string, number>> = { ssh: 22 }
+
+/** `jupyter=8888`, `ssh`; TCP unless said. @throws RopewalkError `bad-usage` */
+export function parseService(
+  text: string,
+  kind: { http?: boolean; udp?: boolean } = {},
+): z.output<typeof serviceSchema> {
+  const [name = '', port] = text.split('=')
+  const parsed = serviceSchema.safeParse({
+    name,
+    port: port === undefined ? WELL_KNOWN[name] : Number(port),
+    protocol: kind.udp ? 'udp' : 'tcp',
+    http: kind.http === true,
+  })
+  if (parsed.success) return parsed.data
+  throw new RopewalkError('bad-usage', `“${text}” names no service`, {
+    hint: 'write NAME=PORT, e.g. jupyter=8888; ssh alone means ssh=22',
+  })
+}
+
+export const services: CommandSpec = {
+  name: 'services',
+  summary: 'what this worker and the other members expose',
+  build: (command, run) =>
+    command.action(() =>
+      run(async (cli) => {
+        const { services: found } = await (await cli.peer()).api.services({ query: { limit: 1000 } })
+        cli.print({ version: 1, services: found }, () =>
+          found.length === 0
+            ? 'Nothing is exposed.\n'
+            : cli.table(
+                ['PEER', 'SERVICE', 'PORT', 'PROTOCOL'],
+                found.map((service) => [service.peer, service.name, service.port, service.protocol]),
+              ),
+        )
+      }),
+    ),
+}
+
+export const expose: CommandSpec = {
+  name: 'expose',
+  summary: 'offer a loopback port of this machine to members, by mesh and by tunnel',
+  build: (command, run) =>
+    command
+      .argument('<name=port>', 'e.g. jupyter=8888; ssh alone means ssh=22')
+      .option('--http', 'it speaks HTTP')
+      .option('--udp', 'it speaks UDP')
+      .action((text: string, kind: { http?: boolean; udp?: boolean }) =>
+        run(async (cli) => {
+          const answer = await (await cli.peer()).api.expose({ body: parseService(text, kind) })
+          cli.print(answer, () => `${answer.service.name} on port ${answer.service.port} is open to members.\n`)
+        }),
+      ),
+}
+
+export const unexpose: CommandSpec = {
+  name: 'unexpose',
+  summary: 'offer it no more; its streams are cut',
+  build: (command, run) =>
+    command.argument('<name>', 'as it was exposed').action((name: string) =>
+      run(async (cli) => {
+        const answer = await (await cli.peer()).api.unexpose({ params: { name } })
+        cli.print(answer, () => `${name} is closed.\n`)
+      }),
+    ),
+}

@@ -1,0 +1,98 @@
+import { styleText } from 'node:util'
+import { isRopewalkError, messageOf, type RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import { Command, CommanderError } from 'commander'
+import { type GlobalOptions, Invocation } from './invocation.ts'
+import type { Io } from './io.ts'
+
+/** A command as data: the program is a list of these. */
+export interface CommandSpec {
+  /** `invite`, or `network create` for a command of a group. */
+  readonly name: string
+  readonly summary: string
+  /** Adds arguments and options and the action, which does its work inside `run`. */
+  readonly build: (command: Command, run: (action: (invocation: Invocation) => Promise<void>) => Promise<void>) => void
+}
+
+export interface ProgramOptions {
+  readonly name: string
+  readonly version: string
+  readonly description: string
+  readonly groups: Readonly<Record<string, string>>
+  readonly commands: readonly CommandSpec[]
+}
+
+/**
+ * Runs one command line.
+ *
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 3 no peer here, 4 not reachable, 5 refused
+ */
+export async function runProgram(options: ProgramOptions, argv: readonly string[], io: Io): Promise<number> {
+  const program = new Command(options.name).description(options.description).version(options.version)
+  const json = argv.some(
+    (word, at) => word === '--output=json' || (['-o', '--output'].includes(word) && argv[at + 1] === 'json'),
+  )
+  const prepare = (command: Command): Command =>
+    command
+      .exitOverride()
+      .showHelpAfterError('(--help shows what there is)')
+      .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+  prepare(program)
+  const groups = new Map<string, Command>()
+  for (const spec of options.commands) {
+    const [first = '', second] = spec.name.split(' ')
+    let parent = program
+    if (second !== undefined) {
+      const known = groups.get(first)
+      parent = known ?? prepare(program.command(first).description(options.groups[first] ?? ''))
+      groups.set(first, parent)
+    }
+    const command = addGlobals(prepare(parent.command(second ?? first).description(spec.summary)))
+    spec.build(command, (action) => action(new Invocation(command.opts<GlobalOptions>(), io)))
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return 0
+  } catch (error) {
+    return report(error, io, json)
+  }
+}
+
+function addGlobals(command: Command): Command {
+  return command
+    .option('--state <dir>', 'state folder (ROPEWALK_STATE)')
+    .option('-o, --output <form>', 'table or json')
+    .option('--timeout <duration>', 'give up after this long, e.g. 10s')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ROPEWALK_LOG_LEVEL)')
+}
+
+function report(error: unknown, io: Io, json: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // help and version are no errors
+  if (error instanceof ExitWith) return error.exitCode
+  const known = toRopewalkError(error)
+  if (json) {
+    io.stdout.write(
+      `${JSON.stringify({ version: 1, error: { code: known.code, message: known.message, hint: known.hint } })}\n`,
+    )
+  }
+  io.stderr.write(errorText(known, io.stderr.isTTY === true))
+  if (known.code === 'internal' && !isRopewalkError(error))
+    io.stderr.write(`${error instanceof Error ? error.stack : messageOf(error)}\n`)
+  return known.exitCode
+}
+
+/** One sentence, a stable code, a next step. */
+export function errorText(error: RopewalkError, colours: boolean): string {
+  const word = colours ? styleText('red', 'error', { validateStream: false }) : 'error'
+  const next = error.hint === undefined ? '' : `  try: ${error.hint}\n`
+  return `${word}: ${error.message} [${error.code}]\n${next}`
+}
+
+/** Ends the program with the exit code of another program that it ran. */
+export class ExitWith extends Error {
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super(`exit ${exitCode}`)
+    this.exitCode = exitCode
+  }
+}
