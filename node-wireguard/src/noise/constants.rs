@@ -29,6 +29,8 @@ pub const INITIATION_GAP_MS: Millis = 20;
 pub const COOKIE_SECRET_MS: Millis = 120_000;
 /// How much earlier than its maker the receiver of a cookie lets go of it.
 pub const COOKIE_LATENCY_MS: Millis = 5_000;
+/// Packets that wait for a session of one peer; the oldest goes first.
+pub const STAGED_LIMIT: usize = 128;
 /// Received handshake messages that may wait before the rest is dropped.
 pub const QUEUE_LIMIT: usize = 4_096;
 /// Waiting handshake messages from which on we are under load.

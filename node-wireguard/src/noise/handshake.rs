@@ -16,6 +16,13 @@ pub(super) struct Initiator {
     state: Symmetric,
 }
 
+/// What an initiation is made of beside the keys.
+pub(super) struct Opening {
+    pub ephemeral: Secret,
+    pub index: u32,
+    pub timestamp: Timestamp,
+}
+
 /// What both ends have at the end.
 pub(super) struct Agreed {
     pub state: Symmetric,
@@ -74,9 +81,9 @@ impl Initiator {
     pub fn start(
         local: &Local,
         remote: &Remote,
-        ephemeral: Secret,
-        (index, timestamp): (u32, Timestamp),
+        opening: Opening,
     ) -> Result<(Self, [u8; INITIATION]), NoiseError> {
+        let Opening { ephemeral, index, timestamp } = opening;
         let shared = remote.shared()?;
         let public = crypto::public_key(&ephemeral);
         let mut state = Symmetric::towards(remote.public.as_bytes());

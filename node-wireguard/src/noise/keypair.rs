@@ -73,7 +73,7 @@ impl Keypair {
     }
 
     /// Opens what follows the header in place; the plaintext with its padding is left at the front, its length is
-    /// returned. Ask `replay().is_fresh` before and tell `replay().commit` after.
+    /// returned. Before it, ask `is_alive` (once a batch) and `replay().is_fresh`; after it, tell `replay().commit`.
     pub fn open(&self, counter: u64, sealed: &mut [u8]) -> Result<usize, Forged> {
         self.receiving.open(counter, &[], sealed)
     }

@@ -97,7 +97,3 @@ fn key(source: Source) -> Key {
         },
     }
 }
-
-#[cfg(test)]
-#[path = "limiter_tests.rs"]
-mod tests;

@@ -37,3 +37,6 @@ pub use session::{Received, Session};
 pub use slots::KeypairSlots;
 pub use timers::Timers;
 pub use timestamp::Timestamp;
+
+#[cfg(test)]
+mod tests;

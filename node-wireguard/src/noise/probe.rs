@@ -167,7 +167,3 @@ impl SeenStamps {
         true
     }
 }
-
-#[cfg(test)]
-#[path = "probe_tests.rs"]
-mod tests;

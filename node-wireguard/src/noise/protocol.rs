@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::constants::{INITIATION_GAP_MS, KEEPALIVE_MS, Millis, REKEY_TIMEOUT_MS};
 use super::cookie::MacStamper;
-use super::handshake::{Agreed, Initiator, OpenedInitiation};
+use super::handshake::{Agreed, Initiator, OpenedInitiation, Opening, check_mac1};
 use super::key::{Local, PublicKey, Remote};
 use super::message::{INITIATION, RESPONSE};
 use super::replay::{VANILLA_WINDOW_BITS, WINDOW_BITS};
@@ -100,6 +100,12 @@ impl Protocol {
         self.session.timers.set_persistent(seconds, now);
     }
 
+    /// Our network has changed: begins a handshake within a third of a second, each peer at another moment, unless the
+    /// peer is heard before. `poll` afterwards.
+    pub fn network_changed(&mut self, now: Millis) {
+        self.session.timers.doubt_peer(now);
+    }
+
     /// Changes the preshared key, for handshakes to come. An open one with the old key ends.
     pub fn set_preshared_key(&mut self, key: [u8; 32]) {
         self.remote.preshared = Secret::new(key);
@@ -129,12 +135,13 @@ impl Protocol {
             return None;
         }
         let ephemeral = Secret::new(crypto::random().ok()?);
-        let stamp = wall.after(self.stamped);
-        let started = Initiator::start(&self.local, &self.remote, ephemeral, (index, stamp));
+        let timestamp = wall.after(self.stamped);
+        let opening = Opening { ephemeral, index, timestamp };
+        let started = Initiator::start(&self.local, &self.remote, opening);
         let (initiator, mut message) = started.ok()?;
         self.abandon();
         self.initiator = Some(initiator);
-        self.stamped = stamp;
+        self.stamped = timestamp;
         self.stamper.stamp(&mut message, index, now);
         self.last_sent = Some(now);
         self.session.timers.authenticated_sent(now);
@@ -171,6 +178,9 @@ impl Protocol {
 
     /// Completes our handshake. The session sends at once, and `poll` then asks for the packet that confirms it.
     pub fn on_response(&mut self, message: &[u8], now: Millis) -> Result<Arc<Keypair>, NoiseError> {
+        if !check_mac1(&self.local, message) {
+            return Err(NoiseError::WrongMac); // it alone covers the sender's index
+        }
         let initiator = self.initiator.as_ref().ok_or(NoiseError::Unexpected)?;
         let agreed = initiator.finish(&self.local, &self.remote, message)?;
         self.initiator = None;
@@ -230,8 +240,10 @@ impl Protocol {
             self.wished = false;
             begin |= self.session.slots.needs_handshake(now);
         }
-        if begin && self.may_send(now) {
-            actions.push(Action::Initiate);
+        match (begin, self.may_send(now)) {
+            (true, true) => actions.push(Action::Initiate),
+            (true, false) => self.wished = true,
+            (false, _) => {}
         }
     }
 

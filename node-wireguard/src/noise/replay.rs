@@ -61,7 +61,3 @@ impl ReplayWindow {
 fn bit(counter: u64) -> u64 {
     1 << (counter % 64)
 }
-
-#[cfg(test)]
-#[path = "replay_tests.rs"]
-mod tests;

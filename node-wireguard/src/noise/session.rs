@@ -57,7 +57,8 @@ impl Session {
 
     /// The receiver's part of keeping keys fresh: once per session, by its initiator.
     fn renew_in_last_minute(&self, now: Millis) -> bool {
-        let stale = self.slots.current().is_some_and(|current| current.is_stale_for_receiving(now));
-        stale && self.timers.claim_last_minute() && self.timers.want_handshake()
+        self.slots.is_in_last_minute(now)
+            && self.timers.claim_last_minute()
+            && self.timers.want_handshake()
     }
 }

@@ -32,6 +32,12 @@ impl KeypairSlots {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).current.clone()
     }
 
+    /// Whether the current session is in its last minute and ours to renew.
+    pub(super) fn is_in_last_minute(&self, now: Millis) -> bool {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.current.as_ref().is_some_and(|current| current.is_stale_for_receiving(now))
+    }
+
     /// Told about every authentic message. True when it was the first of the next session, which then becomes
     /// current: the responder may send from now on.
     pub fn received(&self, keypair: &Arc<Keypair>) -> bool {

@@ -128,6 +128,11 @@ impl Timers {
         !self.last_minute.swap(true, Relaxed)
     }
 
+    /// A handshake within `JITTER_MS`, unless the peer is heard before.
+    pub(super) fn doubt_peer(&self, now: Millis) {
+        self.new_handshake.set(now + self.jitter());
+    }
+
     pub(super) fn set_persistent(&self, seconds: u16, now: Millis) {
         self.persistent_ms.store(u64::from(seconds) * 1_000, Relaxed);
         // Switched on, the first one leaves at once (kernel, `set_peer`).
@@ -197,7 +202,7 @@ impl Timers {
     }
 
     /// Some milliseconds below `JITTER_MS`; splitmix64, since this spreads load and hides nothing.
-    pub(super) fn jitter(&self) -> Millis {
+    fn jitter(&self) -> Millis {
         let mut mixed = self.jitter.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

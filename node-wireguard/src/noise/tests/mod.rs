@@ -1,0 +1,9 @@
+mod clock;
+mod end;
+mod handshake;
+mod interop;
+mod limiter;
+mod malformed;
+mod probe;
+mod replay;
+mod transcript;
