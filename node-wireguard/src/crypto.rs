@@ -48,6 +48,12 @@ impl Cipher {
         let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, key);
         aead::LessSafeKey::new(key.expect("32 bytes are a key"))
     }
+
+    /// ring does not wipe its keys: overwrite this one, where it lies, and keep the compiler from leaving that out.
+    fn wipe(&mut self) {
+        self.0 = Self::load(&[0; KEY]);
+        std::hint::black_box(&mut self.0);
+    }
 }
 
 impl Aead for Cipher {
@@ -73,10 +79,8 @@ impl Aead for Cipher {
 }
 
 impl Drop for Cipher {
-    /// ring does not wipe its keys: overwrite this one, where it lies, and keep the compiler from leaving that out.
     fn drop(&mut self) {
-        self.0 = Self::load(&[0; KEY]);
-        std::hint::black_box(&mut self.0);
+        self.wipe();
     }
 }
 

@@ -55,6 +55,16 @@ fn a_changed_message_nonce_or_key_is_forged() {
 }
 
 #[test]
+fn a_wiped_cipher_has_forgotten_its_key() {
+    let (mut cipher, zero) = (Cipher::new(&[7; KEY]), Cipher::new(&[0; KEY]));
+    cipher.wipe();
+    let (mut ours, mut expected) = ([0; 20], [0; 20]);
+    cipher.seal(1, &[], b"text", &mut ours);
+    zero.seal(1, &[], b"text", &mut expected);
+    assert_eq!(ours, expected);
+}
+
+#[test]
 fn what_is_longer_than_the_packet_is_sealed_as_zeros() {
     let cipher = Cipher::new(&[7; KEY]);
     let mut sealed = [0xaa; 16 + TAG];
