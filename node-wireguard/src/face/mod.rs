@@ -1,1 +1,13 @@
-//! (room under construction)
+//! What Node sees: N-API classes and the values that cross the border, no logic. `../index.ts` is its only caller.
+
+mod device;
+mod event;
+mod failure;
+mod forwarder;
+mod keys;
+mod mailbox;
+mod options;
+mod status;
+mod streams;
+mod value;
+mod work;

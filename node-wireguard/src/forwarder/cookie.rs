@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::limiter::Millis;
 use super::proof::{self, Secret};
 use super::wire::{Cookie, source_bytes};
+use crate::crypto;
 
 /// A secret makes cookies for two minutes, and its cookies are taken for two more.
 const SECRET_LIFETIME_MS: Millis = 120_000;
@@ -54,7 +55,7 @@ impl CookieJar {
 }
 
 fn bake(secret: &Secret, source: SocketAddr) -> Cookie {
-    proof::keyed(secret, b"ropewalk bind cookie", [&source_bytes(source)])
+    crypto::mac(secret, &[b"ropewalk bind cookie", &source_bytes(source)])
 }
 
 #[cfg(test)]

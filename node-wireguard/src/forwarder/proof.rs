@@ -1,29 +1,17 @@
 //! What proves a source and a member: MACs by keyed BLAKE2s, 16 bytes, one label per use.
 
-use blake2::digest::consts::U16;
-use blake2::digest::{KeyInit, Mac as _};
 use subtle::ConstantTimeEq;
 
 use super::wire::{Cookie, Mac, Nonce, Refusal, SOURCE_LENGTH};
+use crate::crypto;
 
 /// The secret of one side of a session, known to that member and the forwarder.
 pub type Secret = [u8; 32];
 
-type Blake2sMac128 = blake2::Blake2sMac<U16>;
-
-pub(super) fn keyed<const P: usize>(key: &Secret, label: &[u8], parts: [&[u8]; P]) -> Mac {
-    // BLAKE2s takes keys of up to 32 bytes, so 32 is never refused.
-    let Ok(mut mac) = Blake2sMac128::new_from_slice(key) else { return [0; 16] };
-    mac.update(label);
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
-}
-
 /// A nonce that nobody without the secret can foretell, so that a stranger's answer is not taken.
 pub(super) fn nonce(secret: &Secret, slot: u32, counter: u64) -> Nonce {
-    keyed(secret, b"ropewalk bind nonce", [&slot.to_le_bytes(), &counter.to_le_bytes()])
+    let label: &[u8] = b"ropewalk bind nonce";
+    crypto::mac(secret, &[label, &slot.to_le_bytes(), &counter.to_le_bytes()])
 }
 
 /// The proof in a confirm: secret, slot, cookie, source and the rising counter.
@@ -34,8 +22,8 @@ pub(super) fn confirm(
     cookie: &Cookie,
     source: &[u8; SOURCE_LENGTH],
 ) -> Mac {
-    let parts: [&[u8]; 4] = [&slot.to_le_bytes(), &counter.to_le_bytes(), cookie, source];
-    keyed(secret, b"ropewalk bind confirm", parts)
+    let label: &[u8] = b"ropewalk bind confirm";
+    crypto::mac(secret, &[label, &slot.to_le_bytes(), &counter.to_le_bytes(), cookie, source])
 }
 
 /// The forwarder's signature under a verdict.
@@ -49,8 +37,8 @@ pub(super) fn verdict(
         Ok(seconds) => (0, seconds),
         Err(refusal) => (refusal as u8, 0),
     };
-    let parts: [&[u8]; 4] = [&slot.to_le_bytes(), nonce, &[code], &seconds.to_le_bytes()];
-    keyed(secret, b"ropewalk bind verdict", parts)
+    let label: &[u8] = b"ropewalk bind verdict";
+    crypto::mac(secret, &[label, &slot.to_le_bytes(), nonce, &[code], &seconds.to_le_bytes()])
 }
 
 pub(super) fn same(a: &Mac, b: &Mac) -> bool {

@@ -7,8 +7,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::door::{Door, Outcome};
 use super::handle::{ForwarderOptions, Shared};
 use super::limiter::Millis;
@@ -17,6 +15,7 @@ use super::session::{Origin, Route};
 use super::table::Table;
 use super::totals::count;
 use super::wire::{self, HEADER_LENGTH, Kind};
+use crate::crypto;
 use crate::io::{Destination, Events, Interest, Poller, Received, SLOT, SLOTS, Udp};
 
 /// How often sessions that are over are looked for.
@@ -178,7 +177,5 @@ impl Round<'_> {
 }
 
 fn random_secret() -> io::Result<Secret> {
-    let mut secret = [0; 32];
-    SystemRandom::new().fill(&mut secret).map_err(|_| io::Error::other("no random numbers"))?;
-    Ok(secret)
+    crypto::random().map_err(|_| io::Error::other("no random numbers"))
 }

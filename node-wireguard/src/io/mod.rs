@@ -6,11 +6,13 @@ pub mod namespace;
 pub mod netlink;
 pub mod offload;
 mod poll;
+mod shared;
 mod tun;
 mod udp;
 
 pub use batch::{Batch, PREFIX};
 pub use poll::{Event, Events, Interest, Poller, Waker};
+pub use shared::shared_words;
 pub use tun::{PARTS, Tun};
 pub use udp::{
     BATCH_BYTES, BATCH_MESSAGES, Destination, Received, SLOT, SLOTS, SendError, Sent, Udp,

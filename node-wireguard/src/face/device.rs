@@ -1,0 +1,252 @@
+use super::event::{FaceEvent, NativeEvent};
+use super::failure::Failure;
+use super::mailbox::{Bell, Mailbox};
+use super::options::{
+    NativeDeviceOptions, NativePath, NativePeer, NativeRule, Opening, filter, schedule,
+};
+use super::status::{NativeDeviceStatus, NativeSocket};
+use super::streams::{ACCEPTED, Arrived, DATAGRAMS, NativeDatagrams, NativeListener, NativeStream};
+use super::value::{NativeEndpoint, address, key, whole};
+use super::work::promise;
+use crate::device::{Device, DeviceOptions, InterfaceOptions};
+use crate::io::shared_words;
+use crate::rootless::{Backend, Rootless, RootlessOptions, Stream};
+use napi::bindgen_prelude::{BigUint64Array, Object, Uint8Array};
+use napi::{Env, Result};
+use napi_derive::napi;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events that wait for JavaScript; more are dropped and counted.
+const EVENTS: usize = 8_192;
+const LONGEST_WAIT_MS: u32 = 600_000;
+/// Name of the TUN inside a private namespace.
+const PRIVATE_NAME: &str = "rope0";
+
+#[napi]
+pub struct NativeDevice {
+    core: Arc<Core>,
+}
+
+struct Core {
+    device: Device,
+    rootless: Option<Rootless>,
+    events: Arc<Mailbox<FaceEvent>>,
+}
+
+#[napi(catch_unwind)]
+pub fn open_device(
+    env: &Env,
+    options: NativeDeviceOptions,
+    helper: String,
+    wake: Bell<false>,
+) -> Result<Object<'_>> {
+    let opening = options.parse()?;
+    let events = Arc::new(Mailbox::new(wake, EVENTS));
+    let open = move || {
+        Core::open(opening, helper.into(), Arc::clone(&events)).inspect_err(|_| events.silence())
+    };
+    promise(env, open, |core| Ok(NativeDevice { core: Arc::new(core) }))
+}
+
+impl Core {
+    fn open(
+        opening: Opening,
+        helper: PathBuf,
+        events: Arc<Mailbox<FaceEvent>>,
+    ) -> std::result::Result<Self, Failure> {
+        let Opening { private_key, listen, stack, mtu, addresses } = opening;
+        let (rootless, interface) = match stack {
+            Ok(name) => (None, InterfaceOptions::Tun { name, mtu, addresses }),
+            Err(backend) => {
+                let name = PRIVATE_NAME.into();
+                let options =
+                    RootlessOptions { backend, mtu, addresses: addresses.clone(), name, helper };
+                let sink = Arc::clone(&events);
+                let (rootless, fd) = Rootless::open(
+                    options,
+                    Arc::new(move |event| sink.put(FaceEvent::Stream(event))),
+                )?;
+                let merge_udp = rootless.backend() == Backend::Namespace;
+                (Some(rootless), InterfaceOptions::Frames { fd, mtu, addresses, merge_udp })
+            }
+        };
+        let sink = Arc::clone(&events);
+        let sink = Arc::new(move |event| sink.put(FaceEvent::Device(event)));
+        let device = Device::open(DeviceOptions { private_key, listen, interface }, sink)?;
+        Ok(Self { device, rootless, events })
+    }
+
+    fn rootless(&self) -> std::result::Result<&Rootless, Failure> {
+        self.rootless.as_ref().ok_or_else(Failure::not_rootless)
+    }
+}
+
+fn wait(timeout_ms: f64) -> std::result::Result<Duration, Failure> {
+    whole(timeout_ms, 1..=LONGEST_WAIT_MS, "timeoutMs").map(|ms| Duration::from_millis(ms.into()))
+}
+
+#[napi]
+impl NativeDevice {
+    #[napi(catch_unwind)]
+    pub fn sockets(&self) -> Vec<NativeSocket> {
+        self.core.device.sockets().into_iter().map(Into::into).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn backend(&self) -> &'static str {
+        match self.core.rootless.as_ref().map(Rootless::backend) {
+            None => "tun",
+            Some(Backend::Namespace) => "namespace",
+            Some(Backend::Netstack) => "netstack",
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn fallback(&self) -> Option<String> {
+        self.core.rootless.as_ref()?.fallback().map(Into::into)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn namespace_pid(&self) -> Option<u32> {
+        self.core.rootless.as_ref()?.namespace_pid()
+    }
+
+    /// To be called once: the array and the engine share one piece of memory.
+    #[napi(catch_unwind)]
+    pub fn counters(&self) -> BigUint64Array {
+        shared_words(self.core.device.counters(), |counters| counters.words())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take_events(&self) -> Vec<NativeEvent> {
+        let events = self.core.events.take();
+        let lost = Some(self.core.events.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
+        events.into_iter().chain(lost).map(Into::into).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn update_peers(&self, set: Vec<NativePeer>, removed: Vec<Uint8Array>) -> Result<()> {
+        let set = set.into_iter().map(NativePeer::parse).collect::<std::result::Result<_, _>>()?;
+        let removed = removed
+            .iter()
+            .map(|peer| key(peer, "removed"))
+            .collect::<std::result::Result<_, _>>()?;
+        Ok(self.core.device.update_peers(set, removed).map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn update_paths(&self, peer: Uint8Array, paths: Vec<NativePath>) -> Result<()> {
+        let paths =
+            paths.into_iter().map(NativePath::parse).collect::<std::result::Result<_, _>>()?;
+        Ok(self.core.device.update_paths(key(&peer, "publicKey")?, paths).map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_schedule(&self, peer: Uint8Array, mode: String) -> Result<()> {
+        let schedule = schedule(&mode)?;
+        Ok(self
+            .core
+            .device
+            .set_schedule(key(&peer, "publicKey")?, schedule)
+            .map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_filter(&self, allow: Vec<NativeRule>) -> Result<()> {
+        Ok(self.core.device.set_filter(filter(allow)?).map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn send_control(&self, socket: f64, to: NativeEndpoint, bytes: Uint8Array) -> Result<()> {
+        let socket = whole(socket, 0..=u32::MAX, "socket")?;
+        let to = to.parse("destination")?;
+        Ok(self.core.device.send_control(socket, to, &bytes).map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn status(&self) -> Result<NativeDeviceStatus> {
+        Ok(self.core.device.status().map_err(Failure::from)?.into())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn dial_tcp<'env>(
+        &self,
+        env: &'env Env,
+        to: NativeEndpoint,
+        timeout_ms: f64,
+    ) -> Result<Object<'env>> {
+        let (to, timeout) = (to.parse("destination")?, wait(timeout_ms)?);
+        let core = Arc::clone(&self.core);
+        promise(
+            env,
+            move || Ok(core.rootless()?.dial_tcp(to, timeout)?),
+            |stream| Ok(NativeStream::from(stream)),
+        )
+    }
+
+    #[napi(catch_unwind)]
+    pub fn listen_tcp<'env>(
+        &self,
+        env: &'env Env,
+        at: NativeEndpoint,
+        wake: Bell<true>,
+    ) -> Result<Object<'env>> {
+        let at = at.parse("address")?;
+        let core = Arc::clone(&self.core);
+        let accepted = Arc::new(Mailbox::new(wake, ACCEPTED));
+        let sink = Arc::clone(&accepted);
+        let accept = Arc::new(move |stream: Stream| sink.put(stream));
+        let wrap = |listener| Ok(NativeListener::new(listener, accepted));
+        promise(env, move || Ok(core.rootless()?.listen_tcp(at, accept)?), wrap)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn open_udp<'env>(
+        &self,
+        env: &'env Env,
+        at: NativeEndpoint,
+        wake: Bell<true>,
+    ) -> Result<Object<'env>> {
+        let at = at.parse("address")?;
+        let core = Arc::clone(&self.core);
+        let arrived: Arc<Mailbox<Arrived>> = Arc::new(Mailbox::new(wake, DATAGRAMS));
+        let sink = Arc::clone(&arrived);
+        let receive = Arc::new(move |from, bytes: &[u8]| sink.put((from, bytes.to_vec())));
+        let wrap = |datagrams| Ok(NativeDatagrams::new(datagrams, arrived));
+        promise(env, move || Ok(core.rootless()?.open_udp(at, receive)?), wrap)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn ping<'env>(&self, env: &'env Env, to: String, timeout_ms: f64) -> Result<Object<'env>> {
+        let (to, timeout) = (address(&to, "address")?, wait(timeout_ms)?);
+        let core = Arc::clone(&self.core);
+        promise(
+            env,
+            move || Ok(core.rootless()?.ping(to, timeout)?),
+            |rtt| Ok(rtt.as_secs_f64() * 1_000.0),
+        )
+    }
+
+    #[napi(catch_unwind)]
+    pub fn reset(&self, stream: f64) {
+        if let Some(rootless) = &self.core.rootless {
+            rootless.reset(stream as u64);
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let core = Arc::clone(&self.core);
+        let close = move || {
+            if let Some(rootless) = &core.rootless {
+                rootless.close();
+            }
+            core.device.close();
+            core.events.silence();
+            Ok(())
+        };
+        promise(env, close, Ok)
+    }
+}

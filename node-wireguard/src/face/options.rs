@@ -1,0 +1,202 @@
+//! What JavaScript asks for, checked and in the engine's words.
+
+use super::failure::Failure;
+use super::value::{NativeEndpoint, key, prefixes, whole};
+use crate::device::{
+    FilterConfig, FilterProtocol, FilterRule, ForwardSession, PathConfig, PeerConfig, Schedule,
+};
+use crate::rootless::BackendChoice;
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use std::net::{IpAddr, SocketAddr};
+
+const DEFAULT_MTU: f64 = 1_408.0;
+/// Longest name of an interface that the kernel takes.
+const NAME_BYTES: usize = 15;
+
+#[napi(object, object_to_js = false)]
+pub struct NativeDeviceOptions {
+    pub private_key: Uint8Array,
+    pub listen: Vec<NativeEndpoint>,
+    pub interface: NativeInterface,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeInterface {
+    pub tun: Option<NativeTun>,
+    pub rootless: Option<NativeRootless>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeTun {
+    pub name: String,
+    pub mtu: Option<f64>,
+    pub addresses: Vec<String>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeRootless {
+    pub mtu: Option<f64>,
+    pub addresses: Vec<String>,
+    pub backend: Option<String>,
+}
+
+/// The same, checked.
+pub struct Opening {
+    pub private_key: [u8; 32],
+    pub listen: Vec<SocketAddr>,
+    /// Name of a TUN of this machine, or which rootless backend.
+    pub stack: Result<String, BackendChoice>,
+    pub mtu: u16,
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+impl NativeDeviceOptions {
+    pub fn parse(self) -> Result<Opening, Failure> {
+        let (stack, mtu, addresses) = match (self.interface.tun, self.interface.rootless) {
+            (Some(tun), None) => {
+                if tun.name.is_empty()
+                    || tun.name.len() > NAME_BYTES
+                    || tun.name.contains(['/', '\0', ' ', '%'])
+                {
+                    return Err(Failure::invalid(format!(
+                        "tun.name: {:?} is no interface name",
+                        tun.name
+                    )));
+                }
+                (Ok(tun.name), tun.mtu, tun.addresses)
+            }
+            (None, Some(rootless)) => {
+                (Err(backend(rootless.backend.as_deref())?), rootless.mtu, rootless.addresses)
+            }
+            _ => return Err(Failure::invalid("interface is either { tun } or { rootless }")),
+        };
+        Ok(Opening {
+            private_key: key(&self.private_key, "privateKey")?,
+            listen: self.listen.iter().map(|at| at.parse("listen")).collect::<Result<_, _>>()?,
+            stack,
+            mtu: whole(mtu.unwrap_or(DEFAULT_MTU), 1_280..=9_000, "mtu")?,
+            addresses: prefixes(&addresses, "addresses")?,
+        })
+    }
+}
+
+fn backend(name: Option<&str>) -> Result<BackendChoice, Failure> {
+    match name.unwrap_or("auto") {
+        "auto" => Ok(BackendChoice::Auto),
+        "namespace" => Ok(BackendChoice::Namespace),
+        "netstack" => Ok(BackendChoice::Netstack),
+        other => {
+            Err(Failure::invalid(format!("backend: {other:?} is not auto, namespace or netstack")))
+        }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativePeer {
+    pub public_key: Uint8Array,
+    pub allowed_ips: Vec<String>,
+    pub preshared_key: Option<Uint8Array>,
+    pub keepalive_seconds: Option<f64>,
+    pub vanilla: Option<bool>,
+    pub endpoint: Option<NativeEndpoint>,
+}
+
+impl NativePeer {
+    pub fn parse(self) -> Result<PeerConfig, Failure> {
+        let seconds =
+            self.keepalive_seconds.map(|seconds| whole(seconds, 0..=u16::MAX, "keepaliveSeconds"));
+        Ok(PeerConfig {
+            public_key: key(&self.public_key, "publicKey")?,
+            allowed_ips: prefixes(&self.allowed_ips, "allowedIps")?,
+            preshared_key: self.preshared_key.map(|psk| key(&psk, "presharedKey")).transpose()?,
+            keepalive_seconds: seconds.transpose()?.filter(|seconds| *seconds > 0),
+            vanilla: self.vanilla.unwrap_or(false),
+            endpoint: self.endpoint.map(|endpoint| endpoint.parse("endpoint")).transpose()?,
+        })
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeSide {
+    pub slot: f64,
+    pub secret: Uint8Array,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativePath {
+    pub id: f64,
+    pub local: f64,
+    pub remote: NativeEndpoint,
+    pub session: Option<NativeSide>,
+    pub cost_class: f64,
+}
+
+impl NativePath {
+    pub fn parse(self) -> Result<PathConfig, Failure> {
+        let session = |side: NativeSide| -> Result<ForwardSession, Failure> {
+            let slot = whole(side.slot, 0..=u32::MAX, "session.slot")?;
+            Ok(ForwardSession { slot, secret: key(&side.secret, "session.secret")? })
+        };
+        Ok(PathConfig {
+            id: whole(self.id, 0..=(1 << 31) - 1, "path id")?,
+            local: whole(self.local, 0..=u32::MAX, "path local")?,
+            remote: self.remote.parse("path remote")?,
+            session: self.session.map(session).transpose()?,
+            cost_class: whole(self.cost_class, 0..=u8::MAX, "costClass")?,
+        })
+    }
+}
+
+pub fn schedule(mode: &str) -> Result<Schedule, Failure> {
+    match mode {
+        "latency" => Ok(Schedule::Latency),
+        "redundant" => Ok(Schedule::Redundant),
+        "balance" => Ok(Schedule::Balance),
+        other => {
+            Err(Failure::invalid(format!("mode: {other:?} is not latency, redundant or balance")))
+        }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeRule {
+    pub protocol: String,
+    pub ports: Option<Vec<f64>>,
+    pub sources: Option<Vec<String>>,
+}
+
+pub fn filter(rules: Vec<NativeRule>) -> Result<FilterConfig, Failure> {
+    let allow = rules.into_iter().map(NativeRule::parse).collect::<Result<_, _>>()?;
+    Ok(FilterConfig { allow })
+}
+
+impl NativeRule {
+    fn parse(self) -> Result<FilterRule, Failure> {
+        let protocol = match self.protocol.as_str() {
+            "tcp" => FilterProtocol::Tcp,
+            "udp" => FilterProtocol::Udp,
+            "icmp" => FilterProtocol::Icmp,
+            other => {
+                return Err(Failure::invalid(format!(
+                    "protocol: {other:?} is not tcp, udp or icmp"
+                )));
+            }
+        };
+        let ports = match self.ports.as_deref() {
+            None => (0, u16::MAX),
+            Some([low, high]) => {
+                let low = whole(*low, 0..=u16::MAX, "ports")?;
+                (low, whole(*high, low..=u16::MAX, "ports")?)
+            }
+            Some(_) => {
+                return Err(Failure::invalid("ports: a rule has a lowest and a highest port"));
+            }
+        };
+        Ok(FilterRule {
+            protocol,
+            ports,
+            sources: prefixes(&self.sources.unwrap_or_default(), "sources")?,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+use super::failure::Failure;
+use super::mailbox::Mailbox;
+use super::value::NativeEndpoint;
+use crate::rootless::{Datagrams, Listener, Stream};
+use napi::Result;
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+/// Connections that wait for JavaScript; more are closed at once.
+pub const ACCEPTED: usize = 1_024;
+/// Datagrams that wait for JavaScript; more are dropped, as a full socket does.
+pub const DATAGRAMS: usize = 4_096;
+
+/// A connection; its descriptor belongs to JavaScript from here on.
+#[napi(object, object_from_js = false)]
+pub struct NativeStream {
+    pub id: f64,
+    pub fd: i32,
+    pub local: NativeEndpoint,
+    pub remote: NativeEndpoint,
+}
+
+impl From<Stream> for NativeStream {
+    fn from(Stream { id, fd, local, remote }: Stream) -> Self {
+        Self { id: id as f64, fd: fd.into_raw_fd(), local: local.into(), remote: remote.into() }
+    }
+}
+
+#[napi]
+pub struct NativeListener {
+    listener: Listener,
+    accepted: Arc<Mailbox<Stream>>,
+}
+
+impl NativeListener {
+    pub fn new(listener: Listener, accepted: Arc<Mailbox<Stream>>) -> Self {
+        Self { listener, accepted }
+    }
+}
+
+#[napi]
+impl NativeListener {
+    #[napi(catch_unwind)]
+    pub fn local(&self) -> NativeEndpoint {
+        self.listener.local().into()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take(&self) -> Vec<NativeStream> {
+        self.accepted.take().into_iter().map(Into::into).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.listener.close();
+        self.accepted.silence();
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeDatagram {
+    pub from: NativeEndpoint,
+    pub bytes: Uint8Array,
+}
+
+/// A datagram and its sender.
+pub type Arrived = (SocketAddr, Vec<u8>);
+
+#[napi]
+pub struct NativeDatagrams {
+    datagrams: Datagrams,
+    arrived: Arc<Mailbox<Arrived>>,
+}
+
+impl NativeDatagrams {
+    pub fn new(datagrams: Datagrams, arrived: Arc<Mailbox<Arrived>>) -> Self {
+        Self { datagrams, arrived }
+    }
+}
+
+#[napi]
+impl NativeDatagrams {
+    #[napi(catch_unwind)]
+    pub fn local(&self) -> NativeEndpoint {
+        self.datagrams.local().into()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take(&self) -> Vec<NativeDatagram> {
+        let datagram =
+            |(from, bytes): Arrived| NativeDatagram { from: from.into(), bytes: bytes.into() };
+        self.arrived.take().into_iter().map(datagram).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn send(&self, to: NativeEndpoint, bytes: Uint8Array) -> Result<()> {
+        let to = to.parse("destination")?;
+        Ok(self.datagrams.send(to, &bytes).map_err(Failure::from)?)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.datagrams.close();
+        self.arrived.silence();
+    }
+}
