@@ -71,7 +71,8 @@ export function translate(error: unknown): unknown {
   const [, code, message] = /^(ERR_WIREGUARD_[A-Z_]+)\n(.*)$/s.exec(error.message) ?? []
   if (code !== undefined && message !== undefined) return new WireguardError(code as WireguardErrorCode, message)
   const status = 'code' in error ? error.code : undefined
-  if (typeof status === 'string' && (status === 'InvalidArg' || status.endsWith('Expected'))) {
+  const refused = typeof status === 'string' && (status === 'InvalidArg' || status.endsWith('Expected'))
+  if (refused || error instanceof TypeError) {
     return new WireguardError('ERR_WIREGUARD_INVALID_ARGUMENT', error.message, { cause: error })
   }
   return new WireguardError('ERR_WIREGUARD_FAILED', error.message, { cause: error })

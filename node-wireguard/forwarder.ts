@@ -27,11 +27,13 @@ export interface Forwarder extends AsyncDisposable {
 export const Forwarder = {
   /** @throws {WireguardError} `INVALID_ARGUMENT`, `ADDRESS_IN_USE`, `PERMISSION`, `IO`, `ENGINE_MISSING` */
   async open(options: ForwarderOptions): Promise<Forwarder> {
-    const { listen, stun = true, strangersPerSecond = STRANGERS_PER_SECOND } = options
     const failure = Promise.withResolvers<void>()
     const failed = (message: string) => failure.reject(new WireguardError('ERR_WIREGUARD_FAILED', message))
     failure.promise.catch(() => {}) // whoever cares waits for `closed`
-    const opened = await awaiting(() => native().openForwarder({ listen, stun, strangersPerSecond }, failed))
+    const opened = await awaiting(() => {
+      const { listen, stun = true, strangersPerSecond = STRANGERS_PER_SECOND } = options
+      return native().openForwarder({ listen, stun, strangersPerSecond }, failed)
+    })
     return new OpenForwarder(opened, failure)
   },
 }
