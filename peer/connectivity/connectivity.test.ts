@@ -76,15 +76,15 @@ describe('reflexive addresses', () => {
   })
 
   test('two servers tell an easy NAT from a hard one', () => {
-    for (const [port, mapping] of [
-      [4000, 'endpoint-independent'],
-      [4001, 'endpoint-dependent'],
+    for (const [port, natClass] of [
+      [4000, 'easy'],
+      [4001, 'hard'],
     ] as const) {
       const addresses = make([server, other])
       addresses.poll(0)
       addresses.receive(4, server, answer(0, { address: '198.51.100.7', port: 4000 }), 1)
       addresses.receive(4, other, answer(1, { address: '198.51.100.7', port }), 1)
-      expect(addresses.mapping(new Set())).toBe(mapping)
+      expect(addresses.natClass(new Set())).toBe(natClass)
     }
   })
 

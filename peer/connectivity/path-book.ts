@@ -1,3 +1,5 @@
+import type { NodeId } from '@ropewalk/shared/identity'
+
 /** Where a path leads and what it costs: lower classes are preferred whenever they work. */
 export type PathKind = 'direct' | 'peer-relay' | 'relay' | 'tls'
 
@@ -10,8 +12,8 @@ export interface PathCandidate {
   /** The engine's socket to send from. */
   readonly socket: number
   readonly remote: { readonly address: string; readonly port: number }
-  /** The relay's name, for people. */
-  readonly via?: string
+  /** The relay that carries it. */
+  readonly relay?: NodeId
   readonly session?: { readonly slot: number; readonly secret: Uint8Array }
 }
 
@@ -42,6 +44,13 @@ export class PathBook {
     const changed = next.size !== this.#paths.size || [...next.keys()].some((key) => !this.#paths.has(key))
     this.#paths = next
     return changed
+  }
+
+  /** Gives the direct candidates new numbers: the engine takes them for fresh ones and probes them at once. */
+  renumberDirect(): void {
+    for (const [key, path] of this.#paths) {
+      if (path.kind === 'direct') this.#paths.set(key, { ...path, id: this.#nextId++ })
+    }
   }
 
   get paths(): readonly NumberedPath[] {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { NatClass } from '@ropewalk/shared/records'
 import { decodeStun, encodeBindingRequest, type StunAddress } from '@ropewalk/shared/stun'
 
 /** How an answer comes back to whoever asked. */
@@ -6,9 +7,6 @@ export interface ReflexiveAddress extends StunAddress {
   /** The engine's socket that is seen under this address. */
   readonly socket: number
 }
-
-/** What a NAT does with one socket towards different servers (RFC 4787: mapping behaviour). */
-export type NatMapping = 'unknown' | 'none' | 'endpoint-independent' | 'endpoint-dependent'
 
 export interface StunServer extends StunAddress {
   /** The name it stands for in a status: a relay's. */
@@ -108,8 +106,8 @@ export class ReflexiveAddresses {
     return found
   }
 
-  /** The mapping behaviour seen so far: it takes two servers to tell one kind of NAT from the other. */
-  mapping(localAddresses: ReadonlySet<string>): NatMapping {
+  /** The NAT in front of us as far as it is seen: it takes two servers to tell an easy one from a hard one (RFC 4787, mapping behaviour). */
+  natClass(localAddresses: ReadonlySet<string>): NatClass {
     const seen = this.#probes.flatMap(({ socket, mapped }) =>
       mapped === undefined ? [] : [{ socket: socket.id, mapped }],
     )
@@ -119,7 +117,7 @@ export class ReflexiveAddresses {
     const ofOneSocket = seen.filter(({ socket }) => socket === first.socket)
     if (ofOneSocket.length < 2) return 'unknown'
     const same = ofOneSocket.every(({ mapped }) => sameEndpoint(mapped, first.mapped))
-    return same ? 'endpoint-independent' : 'endpoint-dependent'
+    return same ? 'easy' : 'hard'
   }
 
   #ask(probe: Probe, nowMs: number): void {

@@ -49,7 +49,15 @@ export class RelaySessions {
         const key = `${relay} ${peer}`
         wanted.add(key)
         if (this.#entries.has(key)) continue
-        this.#entries.set(key, { relay, peer, grant: undefined, expiresAtMs: 0, nextAtMs: nowMs, failures: 0, busy: false })
+        this.#entries.set(key, {
+          relay,
+          peer,
+          grant: undefined,
+          expiresAtMs: 0,
+          nextAtMs: nowMs,
+          failures: 0,
+          busy: false,
+        })
       }
     }
     for (const [key, entry] of this.#entries) {

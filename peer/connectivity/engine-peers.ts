@@ -1,0 +1,168 @@
+import { type NodeId, wireguardKeyBytes } from '@ropewalk/shared/identity'
+import type { Logger } from '@ropewalk/shared/logger'
+import type { Candidate } from '@ropewalk/shared/records'
+import type { Device, PathOptions, PeerOptions } from 'node-wireguard'
+import { isLoopback } from './local-addresses.ts'
+import type { MeshMember } from './mesh-directory.ts'
+import { familyOf, type OwnCandidates } from './own-candidates.ts'
+import { COST_CLASS, type NumberedPath, PathBook, type PathCandidate } from './path-book.ts'
+import { type PeerLink, peerLink } from './peer-links.ts'
+import type { RelaySessions } from './relay-sessions.ts'
+
+export interface EnginePeersDependencies {
+  readonly device: Device
+  readonly own: OwnCandidates
+  readonly sessions: RelaySessions
+  readonly logger: Logger
+}
+
+interface Known {
+  readonly nodeId: NodeId
+  readonly key: Uint8Array
+  readonly configuration: string
+  readonly book: PathBook
+  candidates: readonly Candidate[]
+}
+
+/** Keeps the engine's peers and their paths equal to the members and what they say of themselves. */
+export class EnginePeers {
+  readonly #deps: EnginePeersDependencies
+  readonly #known = new Map<NodeId, Known>()
+  readonly #byKey = new Map<string, NodeId>()
+
+  constructor(dependencies: EnginePeersDependencies) {
+    this.#deps = dependencies
+  }
+
+  /** Sets who belongs; whoever is not named is cut at once. */
+  setMembers(members: readonly MeshMember[]): void {
+    const wanted = new Set(members.map(({ nodeId }) => nodeId))
+    const removed: Uint8Array[] = []
+    for (const [node, known] of this.#known) {
+      if (wanted.has(node)) continue
+      removed.push(known.key)
+      this.#known.delete(node)
+      this.#byKey.delete(hex(known.key))
+    }
+    const set: PeerOptions[] = []
+    for (const member of members) {
+      const peer = peerOptions(member)
+      const configuration = JSON.stringify(peer.allowedIps)
+      const known = this.#known.get(member.nodeId)
+      if (known?.configuration !== configuration || hex(known.key) !== hex(peer.publicKey)) {
+        set.push(peer)
+        this.#known.set(member.nodeId, {
+          nodeId: member.nodeId,
+          key: peer.publicKey,
+          configuration,
+          book: known?.book ?? new PathBook(),
+          candidates: [],
+        })
+        this.#byKey.set(hex(peer.publicKey), member.nodeId)
+      }
+    }
+    if (set.length > 0 || removed.length > 0) this.#deps.device.updatePeers(set, removed)
+    for (const member of members) {
+      const gone = member.state === 'gone' || member.record === undefined
+      this.setCandidates(member.nodeId, gone ? [] : (member.record?.candidates ?? []))
+    }
+  }
+
+  /** Sets where a member says it is. */
+  setCandidates(node: NodeId, candidates: readonly Candidate[]): void {
+    const known = this.#known.get(node)
+    if (known === undefined) return
+    known.candidates = candidates
+    this.updatePaths(node)
+  }
+
+  /** Works the paths to a member out anew; the engine is told when they differ. */
+  updatePaths(node: NodeId): void {
+    const known = this.#known.get(node)
+    if (known?.book.replace(this.#candidatePaths(known))) this.#tell(known)
+  }
+
+  updateAllPaths(): void {
+    for (const node of this.#known.keys()) this.updatePaths(node)
+  }
+
+  /** Has the direct paths of a member probed at once, unless one of them is in use. */
+  punch(node: NodeId): void {
+    const known = this.#known.get(node)
+    if (known === undefined || this.link(node)?.state === 'direct') return
+    known.book.renumberDirect()
+    this.#tell(known)
+  }
+
+  /** Whose WireGuard key it is. */
+  nodeOf(publicKey: Uint8Array): NodeId | undefined {
+    return this.#byKey.get(hex(publicKey))
+  }
+
+  link(node: NodeId): PeerLink | undefined {
+    const known = this.#known.get(node)
+    if (known === undefined) return undefined
+    const status = this.#deps.device.status()
+    const own = hex(known.key)
+    return peerLink(
+      known,
+      status.peers.find(({ publicKey }) => hex(publicKey) === own),
+      status,
+    )
+  }
+
+  links(): PeerLink[] {
+    const status = this.#deps.device.status()
+    const byKey = new Map(status.peers.map((peer) => [hex(peer.publicKey), peer]))
+    return [...this.#known.values()].map((known) => peerLink(known, byKey.get(hex(known.key)), status))
+  }
+
+  #candidatePaths(known: Known): PathCandidate[] {
+    const { own, sessions, device } = this.#deps
+    const paths: PathCandidate[] = []
+    const through = (address: string) =>
+      device.sockets.filter((socket) => familyOf(socket.address) === familyOf(address))
+    for (const remote of known.candidates) {
+      if (!own.speaks(familyOf(remote.address))) continue
+      if (isLoopback(remote.address) && !own.onLoopback) continue
+      for (const socket of through(remote.address)) paths.push({ kind: 'direct', socket: socket.id, remote })
+    }
+    for (const { relay, grant } of sessions.to(known.nodeId)) {
+      for (const endpoint of grant.endpoints) {
+        if (!own.speaks(familyOf(endpoint.address))) continue
+        const [socket] = through(endpoint.address)
+        if (socket === undefined) continue
+        // one address of a relay is enough: a slot is bound to one source
+        paths.push({ kind: 'relay', socket: socket.id, remote: endpoint, relay, session: grant })
+        break
+      }
+    }
+    return paths
+  }
+
+  #tell(known: Known): void {
+    try {
+      this.#deps.device.updatePaths(known.key, known.book.paths.map(pathOptions))
+    } catch (error) {
+      this.#deps.logger.warn('engine refused paths', { peer: known.nodeId, error })
+    }
+  }
+}
+
+function peerOptions({ wireguardKey, addresses }: MeshMember): PeerOptions {
+  return { publicKey: wireguardKeyBytes(wireguardKey), allowedIps: [`${addresses.v6}/128`, `${addresses.v4}/32`] }
+}
+
+function pathOptions({ id, kind, socket, remote, session }: NumberedPath): PathOptions {
+  return {
+    id,
+    local: socket,
+    remote: { address: remote.address, port: remote.port },
+    costClass: COST_CLASS[kind],
+    ...(session === undefined ? {} : { session: { slot: session.slot, secret: session.secret } }),
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
