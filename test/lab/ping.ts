@@ -1,3 +1,4 @@
+import { LabError } from './error.ts'
 import type { LabNode } from './node.ts'
 
 /** What a run of pings showed. */
@@ -31,6 +32,8 @@ export interface PingOptions {
 export interface Pinging {
   /** Ends it and says what it saw. */
   stop(): Promise<PingReport>
+  /** Waits until so many more replies have come. Throws when ping ends before. */
+  replied(count: number): Promise<void>
   /** For one with a count: its report when it is through. */
   readonly done: Promise<PingReport>
 }
@@ -40,13 +43,33 @@ export function ping(node: LabNode, target: string, options: PingOptions = {}): 
   const interval = ((options.intervalMs ?? 1) / 1000).toString()
   const count = options.count === undefined ? [] : ['-c', options.count.toString()]
   const chunks: string[] = []
-  const process = node.spawn('ping', ['-n', '-D', '-i', interval, '-W', '1', ...count, target], {
-    env: { LC_ALL: 'C' },
+  // Line by line, or its last words would come in blocks of 4 KiB.
+  const words = ['-oL', 'ping', '-n', '-D', '-i', interval, '-W', '1', ...count, target]
+  const process = node.spawn('stdbuf', words, { env: { LC_ALL: 'C' } })
+  let lines = 0
+  const waiting = new Set<() => void>()
+  process.child.stdout?.on('data', (text: string) => {
+    chunks.push(text)
+    lines += text.split(' time=').length - 1
+    for (const look of waiting) look()
   })
-  process.child.stdout?.on('data', (text: string) => chunks.push(text))
   const done = process.ended.then(() => parsePing(chunks.join(''), process.output()))
+  done.catch(() => {}) // whoever asks for the report gets the error
   return {
     done,
+    replied: (more) =>
+      new Promise((resolve, reject) => {
+        const wanted = lines + more
+        const look = () => {
+          if (lines < wanted) return
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        void process.ended.then(() =>
+          reject(new LabError(`ping ended before ${more} replies: ${process.output().slice(-500)}`)),
+        )
+      }),
     stop: async () => {
       await process.kill('SIGINT')
       return done
@@ -61,7 +84,7 @@ export function parsePing(text: string, everything = text): PingReport {
     replies.push({ atMs: Number(match[1]) * 1000, sequence: Number(match[2]), roundTripMs: Number(match[3]) })
   }
   const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1] ?? Number.NaN)
-  if (Number.isNaN(sent)) throw new Error(`ping said no summary: ${everything.slice(-500)}`)
+  if (Number.isNaN(sent)) throw new LabError(`ping said no summary: ${everything.slice(-500)}`)
   const times = replies.map((reply) => reply.roundTripMs).sort((one, other) => one - other)
   const rank = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
   const gaps = replies.slice(1).map((reply, index) => reply.atMs - (replies[index]?.atMs ?? reply.atMs))
