@@ -13,7 +13,6 @@ use super::constants::{
 /// What a peer's traffic has set going.
 pub struct Timers {
     keepalive: Deadline,
-    another_keepalive: AtomicBool,
     new_handshake: Deadline,
     persistent: Deadline,
     persistent_ms: AtomicU64,
@@ -61,7 +60,6 @@ impl Timers {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             keepalive: Deadline::default(),
-            another_keepalive: AtomicBool::new(false),
             new_handshake: Deadline::default(),
             persistent: Deadline::default(),
             persistent_ms: AtomicU64::new(0),
@@ -85,9 +83,8 @@ impl Timers {
 
     /// A packet that is not empty came: without anything sent a keepalive leaves in 10 s.
     pub fn data_received(&self, now: Millis) {
-        if self.keepalive.is_set() {
-            self.another_keepalive.store(true, Relaxed);
-        } else {
+        // The kernel also notes that another one is needed when this one is set; what it then sets, the first clears.
+        if !self.keepalive.is_set() {
             self.keepalive.set(now + KEEPALIVE_MS);
         }
     }
@@ -170,9 +167,6 @@ impl Timers {
     /// Fires when an empty packet is due, passive or persistent.
     pub(super) fn owes_keepalive(&self, now: Millis) -> bool {
         let passive = self.keepalive.fires(now);
-        if passive && self.another_keepalive.swap(false, Relaxed) {
-            self.keepalive.set(now + KEEPALIVE_MS);
-        }
         let persistent = self.persistent.fires(now);
         if persistent {
             self.traversed(now);

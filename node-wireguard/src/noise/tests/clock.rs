@@ -14,7 +14,7 @@ fn an_idle_link_is_silent() {
 }
 
 #[test]
-fn data_without_an_answer_is_acknowledged_after_ten_seconds_and_once_more() {
+fn data_without_an_answer_is_acknowledged_after_ten_seconds() {
     let mut link = Link::established();
     link.run_until(6_000);
     link.send_a(&[2; 16]);
@@ -139,6 +139,21 @@ fn an_unanswered_handshake_is_repeated_with_jitter_and_given_up_after_ninety_sec
     link.cut = false;
     link.send_a(&[2; 16]);
     assert_eq!(link.b.got, [vec![2; 16]], "a new packet tries again, the old ones are gone");
+}
+
+#[test]
+fn a_complete_handshake_starts_the_count_of_attempts_anew() {
+    let mut link = Link::new([0; 32]);
+    link.cut = true;
+    link.send_a(&[1; 16]);
+    link.run_until(60_000);
+    link.cut = false;
+    link.run_until(90_000);
+    let before = link.a.initiations.len();
+    link.cut = true;
+    link.a.initiate(90_000).unwrap();
+    link.run_until(270_000);
+    assert_eq!(link.a.initiations.len() - before, 20);
 }
 
 #[test]

@@ -58,6 +58,12 @@ fn two_initiations_at_once_give_a_session_without_a_repetition() {
     assert_eq!((link.a.got.len(), link.b.got.len()), (2, 2));
     link.run_until(link.now + 30_000);
     assert_eq!((link.a.initiations.len(), link.b.initiations.len()), (1, 1));
+    for round in 0..5 {
+        link.now += 6_000;
+        let (from_a, from_b) = (link.a.initiate(link.now), link.b.initiate(link.now));
+        link.carry(from_a.into_iter().collect(), from_b.into_iter().collect());
+        assert_eq!((link.a.sessions.len(), link.b.sessions.len()), (2, 2), "round {round}");
+    }
 }
 
 #[test]
