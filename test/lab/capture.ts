@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { LabNode } from './node.ts'
 
 /** A running tcpdump. */
@@ -6,6 +7,14 @@ export interface Capture {
   readonly file: string
   /** Ends it; returns how many packets it wrote. */
   stop(): Promise<number>
+}
+
+/** Why nothing can be captured here, or null. In an ordinary user's namespace groups cannot be set, and tcpdump insists on
+ *  setting them, even to what they are. Tests that look at the wire are skipped there. */
+export function captureRefusal(): string | null {
+  return readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny'
+    ? 'tcpdump cannot run in a user namespace'
+    : null
 }
 
 /** Starts tcpdump on a device of a node and waits until it listens. */

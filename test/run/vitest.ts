@@ -40,7 +40,9 @@ export async function runVitest(project: string, options: RunOptions, wrapper: r
 }
 
 export function vitestCommand(verb: 'run' | 'list', project: string, { filters }: RunOptions): string[] {
-  return [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), verb, '--project', project, ...filters]
+  // Node reads the configuration itself: vite would write a bundle of it into node_modules.
+  const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs')]
+  return [...vitest, verb, '--configLoader', 'native', '--project', project, ...filters]
 }
 
 export function environment({ slow }: RunOptions): NodeJS.ProcessEnv {
