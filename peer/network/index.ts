@@ -1,3 +1,5 @@
+export { MESH_MTU, type MeshDeviceOptions, openMeshDevice } from './mesh-device.ts'
+export { createMeshNetwork, type DialOptions, type MeshListener, type MeshNetwork } from './mesh-network.ts'
 export { createResolvConf, originalResolvConf, ownsMountNamespace, type ResolvConfOptions } from './resolv-conf.ts'
 export { createResolver, type Resolver, type ResolverDependencies, type ResolverOptions } from './resolver.ts'
 export { askUpstream, nameserversOf } from './upstream.ts'
