@@ -5,6 +5,7 @@
 //! Before a message reaches a `Protocol`: `Kind::of`, then `CookieChecker::check`, then for an initiation
 //! `open_initiation`, which tells whose it is.
 
+mod action;
 pub mod constants;
 mod cookie;
 mod error;
@@ -22,6 +23,7 @@ mod symmetric;
 mod timers;
 mod timestamp;
 
+pub use action::Action;
 pub use constants::Millis;
 pub use cookie::{CookieChecker, Verdict};
 pub use error::NoiseError;
@@ -31,7 +33,7 @@ pub use keypair::Keypair;
 pub use limiter::{RateLimiter, Source};
 pub use message::{COOKIE_REPLY, DATA_HEADER, DATA_OVERHEAD, INITIATION, Kind, RESPONSE, padded};
 pub use probe::StaticProbe;
-pub use protocol::{Action, Protocol, ProtocolOptions};
+pub use protocol::{Protocol, ProtocolOptions};
 pub use replay::{ReplayWindow, VANILLA_WINDOW_BITS, WINDOW_BITS};
 pub use session::{Received, Session};
 pub use slots::KeypairSlots;

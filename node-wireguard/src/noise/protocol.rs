@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::action::Action;
 use super::constants::{INITIATION_GAP_MS, KEEPALIVE_MS, Millis, REKEY_TIMEOUT_MS};
 use super::cookie::MacStamper;
 use super::handshake::{Agreed, Initiator, OpenedInitiation, Opening, check_mac1};
@@ -22,21 +23,6 @@ pub struct ProtocolOptions {
     pub keepalive_seconds: u16,
     /// Another implementation: the kernel's window, since it may use just one path.
     pub vanilla: bool,
-}
-
-/// What the owner of a `Protocol` must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Call `initiate` with a new index and send what it makes.
-    Initiate,
-    /// Send what waits for a session or, if nothing waits, an empty packet.
-    Keepalive,
-    /// Forget this local index: its session or handshake is gone.
-    Release(u32),
-    /// Nobody answered for 90 s: drop what waits.
-    HandshakeGivenUp,
-    /// All keys were wiped, because there were no new ones for 9 minutes.
-    ZeroKeys,
 }
 
 /// One peer. Owned by the control thread; `session` is what the shards see of it.

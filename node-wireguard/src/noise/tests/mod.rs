@@ -1,4 +1,5 @@
 mod clock;
+mod cookie;
 mod end;
 mod handshake;
 mod interop;
