@@ -44,10 +44,10 @@ impl<T> Mailbox<T> {
                 waiting.push_back(thing);
             }
         }
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            if let Some(ring) = &*lock(&self.bell) {
-                ring();
-            }
+        if !self.rung.swap(true, Ordering::AcqRel)
+            && let Some(ring) = &*lock(&self.bell)
+        {
+            ring();
         }
     }
 

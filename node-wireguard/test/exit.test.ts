@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+
+const run = promisify(execFile)
+const face = JSON.stringify(join(import.meta.dirname, '../index.ts'))
+
+/** Runs a program that has the face at hand; it must end by itself. */
+async function program(body: string): Promise<string> {
+  const prelude = `
+    import { readdirSync } from 'node:fs'
+    import { Device, Forwarder, generatePrivateKey } from ${face}
+    const threads = () => readdirSync('/proc/self/task').length
+    const open = () => Device.open({ privateKey: generatePrivateKey(), listen: [{ address: '127.0.0.1', port: 0 }],
+      interface: { rootless: { addresses: ['10.77.0.1/24'], backend: 'netstack' } } })`
+  const flags = ['--input-type=module-typescript', '--eval', `${prelude}\n${body}`]
+  const { stdout } = await run(process.execPath, flags, { timeout: 15_000 })
+  return stdout.trim()
+}
+
+test('closing joins every thread, and the process ends by itself', { timeout: 20_000 }, async () => {
+  const said = await program(`
+    await (await open()).close()
+    const before = threads()
+    const device = await open()
+    const forwarder = await Forwarder.open({ listen: [{ address: '127.0.0.1', port: 0 }] })
+    await device.listen({ port: 80 }, () => {})
+    await device.listenUdp({ address: '0.0.0.0', port: 53 })
+    const during = threads()
+    await Promise.all([device.close(), forwarder.close()])
+    console.log(during > before, threads() <= before)`)
+  expect(said).toBe('true true')
+})
+
+test('a device that was never closed ends with its process', { timeout: 20_000 }, async () => {
+  expect(await program(`const device = await open(); console.log(device.backend); process.exit(0)`)).toBe('netstack')
+})
+
+test('an open device keeps the process alive until it is closed', { timeout: 20_000 }, async () => {
+  const said = await program(`
+    const device = await open()
+    const started = performance.now()
+    process.on('exit', () => console.log(performance.now() - started >= 90))
+    setTimeout(() => device.close(), 100).unref()`)
+  expect(said).toBe('true')
+})

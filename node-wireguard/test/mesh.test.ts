@@ -1,0 +1,139 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Backend, codeOf, type Member, pair } from './mesh.ts'
+
+const MEGABYTE = randomBytes(1 << 20)
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+async function all(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of socket) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+describe.each<Backend>(['namespace', 'netstack'])('two rootless devices (%s)', { timeout: 30_000 }, (backend) => {
+  let members: [Member, Member] | undefined
+
+  beforeAll(async () => {
+    members = await pair(backend)
+  }, 30_000)
+
+  afterAll(async () => {
+    await Promise.all((members ?? []).map(({ device }) => device.close()))
+  }, 30_000)
+
+  /** A test that needs the pair; skipped, and counted as skipped, where there is none. */
+  const meshTest = (name: string, run: (a: Member, b: Member) => Promise<void>) =>
+    test(name, async ({ skip }) => {
+      if (members === undefined) return skip('user namespaces are forbidden here')
+      await run(...members)
+    })
+
+  meshTest('answer each other’s ping by both families', async (a, b) => {
+    expect(a.device.backend).toBe(backend)
+    for (const address of [b.v4, b.v6]) {
+      const rttMs = await a.device.ping(address)
+      expect(rttMs).toBeGreaterThan(0)
+      expect(rttMs).toBeLessThan(2_000)
+    }
+  })
+
+  meshTest('tell of the handshake and of the path in use, and count', async (a, b) => {
+    await a.device.ping(b.v4)
+    await a.until(({ type }) => type === 'handshake')
+    const active = await a.until(({ type }) => type === 'path-active')
+    expect(active).toMatchObject({ path: 1 })
+    const { peers, publicKey, addresses } = a.device.status()
+    expect(publicKey).toEqual(a.publicKey)
+    expect(addresses).toEqual([`${a.v4}/24`, `${a.v6}/64`])
+    const [peer] = peers
+    expect(peer?.publicKey).toEqual(b.publicKey)
+    expect(peer?.lastHandshakeMs).toBeGreaterThanOrEqual(0)
+    expect(peer?.rxBytes).toBeGreaterThan(0)
+    expect(peer?.paths[0]).toMatchObject({ id: 1, remote: b.endpoint, relayed: false, active: true })
+    expect(a.device.counters[0]).toBe(1n)
+    const block = a.device.counters.subarray(peer?.counters, (peer?.counters ?? 0) + 8)
+    expect(block.some((count) => count > 0n)).toBe(true)
+  })
+
+  meshTest('carry a megabyte each way, and half-close exactly', async (a, b) => {
+    const arrived = Promise.withResolvers<{ socket: Socket; digest: string }>()
+    const listener = await b.device.listen({ port: 0 }, async (socket) => {
+      const received = await all(socket)
+      socket.end(received) // our side is still open: the dialler has only ended its own
+      arrived.resolve({ socket, digest: digest(received) })
+    })
+    expect(listener.addresses.map(({ address }) => address).sort()).toHaveLength(2)
+    const [, v4] = listener.addresses
+    const socket = await a.device.dial({ address: b.v4, port: v4?.port ?? 0 })
+    expect(socket.remoteAddress).toBe(b.v4)
+    socket.end(MEGABYTE)
+    const back = await all(socket)
+    const seen = await arrived.promise
+    expect(seen.digest).toBe(digest(MEGABYTE))
+    expect(digest(back)).toBe(digest(MEGABYTE))
+    expect(seen.socket.remoteAddress).toBe(a.v4)
+    listener.close()
+  })
+
+  meshTest('speak IPv6 as well', async (a, b) => {
+    const listener = await b.device.listen({ address: b.v6, port: 7_777 }, (socket) => socket.end('six'))
+    const socket = await a.device.dial({ address: b.v6, port: 7_777 })
+    expect(String(await all(socket))).toBe('six')
+    listener.close()
+  })
+
+  meshTest('pass on a reset as ECONNRESET', async (a, b) => {
+    const accepted = Promise.withResolvers<Socket>()
+    const listener = await b.device.listen({ address: b.v4, port: 7_778 }, accepted.resolve)
+    const socket = await a.device.dial({ address: b.v4, port: 7_778 })
+    const failed = once(socket, 'error')
+    socket.resume()
+    socket.write('hello')
+    const far = await accepted.promise
+    await once(far, 'readable')
+    far.resetAndDestroy()
+    const [error] = await failed
+    expect(error).toMatchObject({ code: 'ECONNRESET' })
+    expect(socket.destroyed).toBe(true)
+    listener.close()
+  })
+
+  meshTest('exchange datagrams', async (a, b) => {
+    const server = await b.device.listenUdp({ address: b.v4, port: 5_353 })
+    server.on('message', (bytes, from) => server.send(Buffer.concat([bytes, Buffer.from('!')]), from))
+    const client = await a.device.dialUdp({ address: b.v4, port: 5_353 })
+    const answer = once(client, 'message')
+    client.send(Buffer.from('hello'))
+    const [bytes, from] = await answer
+    expect(String(Buffer.from(bytes))).toBe('hello!')
+    expect(from).toEqual({ address: b.v4, port: 5_353 })
+    client.close()
+    server.close()
+    expect(await codeOf(() => client.send(Buffer.from('late')))).toBe('ERR_WIREGUARD_CLOSED')
+  })
+
+  meshTest('say when nobody listens, nobody answers, or nobody waits any more', async (a, b) => {
+    expect(await codeOf(() => a.device.dial({ address: b.v4, port: 9 }))).toBe('ERR_WIREGUARD_REFUSED')
+    const nowhere = { address: '10.77.0.99', port: 9, timeoutMs: 300 }
+    expect(await codeOf(() => a.device.dial(nowhere))).toMatch(/ERR_WIREGUARD_(TIMED_OUT|UNREACHABLE)/)
+    expect(await codeOf(() => a.device.ping('10.77.0.99', { timeoutMs: 300 }))).toMatch(/TIMED_OUT|UNREACHABLE/)
+    const signal = AbortSignal.timeout(50)
+    await expect(a.device.dial({ ...nowhere, timeoutMs: 5_000, signal })).rejects.toBe(signal.reason)
+  })
+
+  meshTest('keep closed what the filter does not open', async (a, b) => {
+    b.device.setFilter({ allow: [{ protocol: 'tcp', ports: [8_001, 8_001], sources: [`${a.v4}/32`] }] })
+    const open = await b.device.listen({ address: b.v4, port: 8_001 }, (socket) => socket.end('in'))
+    const shut = await b.device.listen({ address: b.v4, port: 8_002 }, (socket) => socket.end('never'))
+    const socket = await a.device.dial({ address: b.v4, port: 8_001 })
+    expect(String(await all(socket))).toBe('in')
+    const refused = await codeOf(() => a.device.dial({ address: b.v4, port: 8_002, timeoutMs: 500 }))
+    expect(refused).toMatch(/ERR_WIREGUARD_(TIMED_OUT|REFUSED|UNREACHABLE)/)
+    b.device.setFilter({ allow: [{ protocol: 'tcp' }, { protocol: 'udp' }] })
+    open.close()
+    shut.close()
+  })
+})
