@@ -6,11 +6,13 @@ import type { Endpoint } from './options.ts'
 import type { Streams } from './streams.ts'
 
 /** Something that accepts on the mesh until it is closed. */
-export type Listener = Disposable & {
-  /** Where it listens, with the ports chosen: one, or one of each family. */
+export type Listener = AsyncDisposable & {
+  /** The port, the same for all addresses. */
+  readonly port: number
+  /** Where it listens: one place, or one of each family. */
   readonly addresses: readonly Endpoint[]
   /** Stops accepting; idempotent. Connections that were accepted live on. */
-  close(): void
+  close(): Promise<void>
 }
 
 /** Listens at every place of `at`; port 0 takes the port that the first place got for all. */
@@ -30,7 +32,7 @@ export async function listen(
       }
     }
   }
-  const close = () => {
+  const close = async () => {
     closed = true
     for (const one of opened) one.close()
     drain()
@@ -40,11 +42,13 @@ export async function listen(
       const chosen = port === 0 ? (opened[0]?.local().port ?? 0) : port
       opened.push(await awaiting(() => native.listenTcp({ address, port: chosen }, drain)))
     }
-    if (opened.length === 0) throw new WireguardError('ERR_WIREGUARD_NO_ADDRESS', 'this device has no address')
   } catch (error) {
-    close()
+    await close()
     throw error
   }
   drain()
-  return { addresses: opened.map((one) => one.local()), close, [Symbol.dispose]: close }
+  const addresses = opened.map((one) => one.local())
+  const [first] = addresses
+  if (first === undefined) throw new WireguardError('ERR_WIREGUARD_NO_ADDRESS', 'this device has no address')
+  return { port: first.port, addresses, close, [Symbol.asyncDispose]: close }
 }

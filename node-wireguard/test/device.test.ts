@@ -105,9 +105,9 @@ describe('an open device', () => {
     const listener = await near.device.listen({ address: near.v4, port: 80 }, () => {})
     const again = () => near.device.listen({ address: near.v4, port: 80 }, () => {})
     expect(await codeOf(again)).toBe('ERR_WIREGUARD_ADDRESS_IN_USE')
-    listener.close()
+    await listener.close()
     const heir = await again()
-    heir.close()
+    await heir.close()
   })
 })
 
