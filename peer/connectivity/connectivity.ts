@@ -6,28 +6,25 @@ import {
   FORWARD_PROTOCOL,
   type ForwardGrant,
 } from '@ropewalk/shared/forward'
-import type { NodeId, SigningKey, WireguardKeys } from '@ropewalk/shared/identity'
+import type { NodeId } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import type { Link } from '@ropewalk/shared/records'
 import type { Device, DeviceEvent } from 'node-wireguard'
+import type { Discovery, Member } from '../discovery/index.ts'
 import { EnginePeers } from './engine-peers.ts'
-import type { MeshDirectory, MeshMember } from './mesh-directory.ts'
 import { OwnCandidates, stunServers } from './own-candidates.ts'
 import { type PeerLink, reportLink } from './peer-links.ts'
 import { RelaySessions } from './relay-sessions.ts'
 import { Signals } from './signals.ts'
 
 const INTERFACES_EVERY_MS = 2_000
-const REQUEST_TIMEOUT_MS = 5_000
 /** Several changes at once (a join, a burst of records) are one reconfiguration. */
 const SETTLE_MS = 20
 /** How often a member without a direct path is called again: soon, then ever more seldom. */
 const CALL_AGAIN_MS = [1_000, 3_000, 10_000, 30_000, 120_000] as const
 
 export interface ConnectivityOptions {
-  readonly signingKey: SigningKey
-  readonly wireguardKeys: WireguardKeys
   /** Only these interfaces of this machine; all usable ones when absent. */
   readonly interfaces?: readonly string[] | undefined
   /** The mesh's own interfaces: never candidates. */
@@ -36,7 +33,7 @@ export interface ConnectivityOptions {
 
 export interface ConnectivityDependencies {
   readonly device: Device
-  readonly directory: MeshDirectory
+  readonly discovery: Discovery
   readonly networkInterfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   readonly logger: Logger
   readonly nowMs: () => number
@@ -80,7 +77,7 @@ class Room implements Connectivity {
 
   constructor(options: ConnectivityOptions, dependencies: ConnectivityDependencies) {
     this.#deps = dependencies
-    const { device, directory, networkInterfaces, logger, nowMs } = dependencies
+    const { device, discovery, networkInterfaces, logger, nowMs } = dependencies
     this.#own = new OwnCandidates(
       { only: options.interfaces, except: options.meshInterfaces, sockets: device.sockets },
       { networkInterfaces, sendStun: (socket, to, bytes) => this.#sendStun(socket, to, bytes) },
@@ -94,8 +91,8 @@ class Room implements Connectivity {
       random: dependencies.random,
     })
     this.#engine = new EnginePeers({ device, own: this.#own, sessions: this.#sessions, logger })
-    this.#signals = new Signals(options, {
-      directory,
+    this.#signals = new Signals({
+      discovery,
       describe: () => ({ candidates: this.#own.list(nowMs()), nat: this.#own.natClass(), relays: this.#relayIds() }),
       onSignal: (from, signal) => {
         this.#engine.setCandidates(from.nodeId, signal.candidates)
@@ -138,7 +135,7 @@ class Room implements Connectivity {
 
   #begin(): void {
     this.#signals.start()
-    const unsubscribe = this.#deps.directory.onChange(() => this.#reconfigureSoon())
+    const unsubscribe = this.#deps.discovery.onChange(() => this.#reconfigureSoon())
     this.#stopping.signal.addEventListener('abort', unsubscribe, { once: true })
     void this.#listen()
     this.#reconfigure()
@@ -208,8 +205,8 @@ class Room implements Connectivity {
   /** Brings engine, sessions and STUN in line with the members there are now. */
   #reconfigure(): void {
     if (this.#stopping.signal.aborted) return
-    const { directory, nowMs } = this.#deps
-    const members = directory.members().filter(({ state }) => state !== 'revoked')
+    const { discovery, nowMs } = this.#deps
+    const members = discovery.members()
     const relays = members.filter(({ record, state }) => record?.relay !== undefined && state !== 'gone')
     this.#noticeRelays(relays)
     const peers = members
@@ -221,7 +218,7 @@ class Room implements Connectivity {
       peers,
       nowMs(),
     )
-    void stunServers(relays, directory.self).then((servers) => {
+    void stunServers(relays).then((servers) => {
       this.#own.setServers(servers, nowMs())
       this.#schedule(0)
     })
@@ -231,12 +228,12 @@ class Room implements Connectivity {
   }
 
   /** A relay that can be spoken to again has perhaps restarted, and has then forgotten our sessions. */
-  #noticeRelays(relays: readonly MeshMember[]): void {
-    const up = new Set(relays.map(({ nodeId }) => nodeId).filter((node) => this.#deps.directory.connectedTo(node)))
+  #noticeRelays(relays: readonly Member[]): void {
+    const up = new Set(relays.map(({ nodeId }) => nodeId).filter((node) => this.#deps.discovery.connectedTo(node)))
     for (const relay of up) if (!this.#relaysUp.has(relay)) this.#sessions.relayReturned(relay, this.#deps.nowMs())
     const changed = up.size !== this.#relaysUp.size || [...up].some((relay) => !this.#relaysUp.has(relay))
     this.#relaysUp = up
-    if (changed) this.#deps.directory.publish({ relays: this.#relayIds() })
+    if (changed) this.#deps.discovery.publish({ relays: this.#relayIds() })
   }
 
   #relayIds(): NodeId[] {
@@ -245,7 +242,7 @@ class Room implements Connectivity {
 
   #publish(): void {
     const candidates = this.#own.list(this.#deps.nowMs())
-    this.#deps.directory.publish({ candidates, nat: this.#own.natClass() })
+    this.#deps.discovery.publish({ candidates, nat: this.#own.natClass() })
   }
 
   #schedule(inMs: number): void {
@@ -293,17 +290,16 @@ class Room implements Connectivity {
   }
 
   #call(node: NodeId): void {
-    const member = this.#deps.directory.member(node)
+    const member = this.#deps.discovery.member(node)
     if (member === undefined || member.record === undefined) return
     this.#engine.punch(node)
-    void this.#signals.call(member, this.#stopping.signal)
+    void this.#signals.call(node, this.#stopping.signal)
   }
 
   async #requestSession(relay: NodeId, peer: NodeId): Promise<ForwardGrant> {
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
-    const options = { signal, maxBytes: FORWARD_LIMIT_BYTES }
+    const options = { signal: this.#stopping.signal, maxBytes: FORWARD_LIMIT_BYTES }
     try {
-      const answer = await this.#deps.directory.request(
+      const answer = await this.#deps.discovery.request(
         relay,
         FORWARD_PROTOCOL,
         encodeForwardRequest({ peer }),

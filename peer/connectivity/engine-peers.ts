@@ -2,8 +2,8 @@ import { type NodeId, wireguardKeyBytes } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import type { Candidate } from '@ropewalk/shared/records'
 import type { Device, PathOptions, PeerOptions } from 'node-wireguard'
+import type { Member } from '../discovery/index.ts'
 import { isLoopback } from './local-addresses.ts'
-import type { MeshMember } from './mesh-directory.ts'
 import { familyOf, type OwnCandidates } from './own-candidates.ts'
 import { COST_CLASS, type NumberedPath, PathBook, type PathCandidate } from './path-book.ts'
 import { type PeerLink, peerLink } from './peer-links.ts'
@@ -35,7 +35,7 @@ export class EnginePeers {
   }
 
   /** Sets who belongs; whoever is not named is cut at once. */
-  setMembers(members: readonly MeshMember[]): void {
+  setMembers(members: readonly Member[]): void {
     const wanted = new Set(members.map(({ nodeId }) => nodeId))
     const removed: Uint8Array[] = []
     for (const [node, known] of this.#known) {
@@ -149,7 +149,7 @@ export class EnginePeers {
   }
 }
 
-function peerOptions({ wireguardKey, addresses }: MeshMember): PeerOptions {
+function peerOptions({ wireguardKey, addresses }: Member): PeerOptions {
   return { publicKey: wireguardKeyBytes(wireguardKey), allowedIps: [`${addresses.v6}/128`, `${addresses.v4}/32`] }
 }
 

@@ -9,8 +9,8 @@ import {
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import type { Forwarder } from 'node-wireguard'
+import type { Discovery } from '../discovery/index.ts'
 import { ForwardBroker, type SessionTable } from './forward-broker.ts'
-import type { MeshDirectory } from './mesh-directory.ts'
 
 const SESSIONS_PER_MEMBER = 4_096
 
@@ -21,29 +21,28 @@ export interface ForwardingOptions {
 
 export interface ForwardingDependencies {
   readonly forwarder: Forwarder
-  readonly directory: MeshDirectory
+  readonly discovery: Discovery
   readonly logger: Logger
   readonly nowMs: () => number
 }
 
 /** Gives members sessions in this node's forwarder, and takes them away from whoever is revoked. */
 export function createForwarding(options: ForwardingOptions, dependencies: ForwardingDependencies): Startable {
-  const { directory, forwarder, logger, nowMs } = dependencies
+  const { discovery, forwarder, logger, nowMs } = dependencies
   const table: SessionTable = { setSessions: (add, remove) => forwarder.setSessions([...add], [...remove]) }
   const broker = new ForwardBroker({ ...options, sessionsPerMember: SESSIONS_PER_MEMBER }, table)
   const undo: (() => void)[] = []
   return startable({
     start() {
       undo.push(
-        directory.handle(FORWARD_PROTOCOL, { maxBytes: FORWARD_LIMIT_BYTES }, async (bytes, from) => {
+        discovery.handle(FORWARD_PROTOCOL, { maxBytes: FORWARD_LIMIT_BYTES }, async (bytes, from) => {
           const { peer } = decodeForwardRequest(bytes)
-          const known = directory.member(peer)
-          if (known === undefined || known.state === 'revoked') throw new RopewalkError('unknown-peer')
+          if (discovery.member(peer) === undefined) throw new RopewalkError('unknown-peer')
           logger.debug('forwarder session given', { member: from.nodeId, peer })
           return encodeForwardGrant(broker.grant(from.nodeId, peer, nowMs()))
         }),
-        directory.onChange(() => {
-          for (const { nodeId, state } of directory.members()) if (state === 'revoked') broker.cut(nodeId)
+        discovery.onChange((event) => {
+          if (event.kind === 'revoked' || event.kind === 'left') broker.cut(event.member.nodeId)
         }),
       )
     },

@@ -5,5 +5,4 @@ export {
   createConnectivity,
 } from './connectivity.ts'
 export { createForwarding, type ForwardingDependencies, type ForwardingOptions } from './forwarding.ts'
-export type { MeshDirectory, MeshMember, ReachabilityPatch } from './mesh-directory.ts'
 export type { LinkPath, PeerLink } from './peer-links.ts'

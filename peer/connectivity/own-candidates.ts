@@ -2,11 +2,10 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { type MeshAddress, parseAddress } from '@ropewalk/shared/addressing'
-import type { NodeId } from '@ropewalk/shared/identity'
 import { type Candidate, MAX_CANDIDATES, type NatClass } from '@ropewalk/shared/records'
 import type { SocketInfo } from 'node-wireguard'
+import type { Member } from '../discovery/index.ts'
 import { type LocalAddress, type LocalAddressOptions, localAddresses } from './local-addresses.ts'
-import type { MeshMember } from './mesh-directory.ts'
 import { ReflexiveAddresses, type StunServer } from './reflexive.ts'
 
 /** Host candidates are tried first: on one LAN they are the shortest way. IPv6 before IPv4: no NAT to punch. */
@@ -104,10 +103,10 @@ export function familyOf(address: string): 4 | 6 {
 }
 
 /** The STUN servers of the relays that are not known to be gone. A name that does not resolve is left out this time. */
-export async function stunServers(relays: readonly MeshMember[], self: NodeId): Promise<StunServer[]> {
+export async function stunServers(relays: readonly Member[]): Promise<StunServer[]> {
   const lists = await Promise.all(
-    relays.map(async ({ nodeId, name, record }): Promise<StunServer[]> => {
-      if (record?.relay === undefined || nodeId === self) return []
+    relays.map(async ({ name, record }): Promise<StunServer[]> => {
+      if (record?.relay === undefined) return []
       const host = new URL(record.relay.url).hostname.replace(/^\[|\]$/g, '')
       const port = record.relay.udpPort
       if (isIP(host) > 0) return [{ name, address: host, port }]

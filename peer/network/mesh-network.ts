@@ -118,7 +118,8 @@ class EngineNetwork implements MeshNetwork {
 
   async listen(port: number, onSocket: (socket: Socket) => void): Promise<MeshListener> {
     try {
-      return await this.#device.listen({ port }, onSocket)
+      const listener = await this.#device.listen({ port }, onSocket)
+      return { port, close: async () => listener.close() }
     } catch (error) {
       throw engineError(error)
     }
