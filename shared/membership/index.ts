@@ -46,6 +46,7 @@ export {
   TICKET_PREFIX,
   type Ticket,
 } from './ticket.ts'
+export { type ApiToken, signToken, TOKEN_PREFIX, type TokenView, verifyToken } from './token.ts'
 export {
   type Applicant,
   rightsAdmit,

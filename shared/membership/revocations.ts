@@ -15,6 +15,7 @@ const body = struct({
   issuedAtMs: field(3, time),
   nodes: field(4, list(tuple(nodeId, time), MAX_MEMBERS)),
   invites: field(5, list(tuple(inviteId, time), MAX_MEMBERS)),
+  tokens: field(6, list(tuple(inviteId, time), MAX_MEMBERS)),
 })
 
 const kind = statementKind<TypeOf<typeof body>>({ kind: 'revocations', codec: body, maxBytes: MAX_REVOCATIONS_BYTES })
@@ -27,6 +28,8 @@ export interface Revocations {
   readonly nodes: ReadonlyMap<NodeId, number>
   /** Revoked invites, and since when: whoever was admitted by one before stays. */
   readonly invites: ReadonlyMap<InviteId, number>
+  /** Revoked API tokens. */
+  readonly tokens: ReadonlyMap<InviteId, number>
   /** SHA-256 of the statement, 32 bytes. */
   readonly hash: Uint8Array
   /** The signed statement. */
@@ -35,8 +38,9 @@ export interface Revocations {
 
 /** What is added to the list. */
 export interface NewRevocations {
-  readonly nodes: readonly NodeId[]
-  readonly invites: readonly InviteId[]
+  readonly nodes?: readonly NodeId[]
+  readonly invites?: readonly InviteId[]
+  readonly tokens?: readonly InviteId[]
   readonly nowMs: number
 }
 
@@ -47,20 +51,20 @@ export function signRevocations(
   added: NewRevocations,
   root: SigningKey,
 ): Revocations {
-  const nodes = new Map(previous?.nodes)
-  const invites = new Map(previous?.invites)
-  for (const id of added.nodes) if (!nodes.has(id)) nodes.set(id, added.nowMs)
-  for (const id of added.invites) if (!invites.has(id)) invites.set(id, added.nowMs)
-  const sorted = <K extends string>(map: ReadonlyMap<K, number>): (readonly [K, number])[] =>
-    [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+  const merged = <K extends string>(held: ReadonlyMap<K, number> | undefined, more: readonly K[] = []) => {
+    const all = new Map(more.map((id) => [id, added.nowMs] as const))
+    for (const [id, atMs] of held ?? []) all.set(id, atMs)
+    return [...all].sort(([x], [y]) => (x < y ? -1 : 1))
+  }
   return read(
     kind.sign(
       {
         network: network.id,
         seq: (previous?.seq ?? 0) + 1,
         issuedAtMs: added.nowMs,
-        nodes: sorted(nodes),
-        invites: sorted(invites),
+        nodes: merged(previous?.nodes, added.nodes),
+        invites: merged(previous?.invites, added.invites),
+        tokens: merged(previous?.tokens, added.tokens),
       },
       root,
     ),
@@ -85,12 +89,13 @@ export function newerRevocations(known: Revocations | undefined, offered: Revoca
 }
 
 function read(statement: Statement<TypeOf<typeof body>>): Revocations {
-  const { seq, issuedAtMs, nodes, invites } = statement.body
+  const { seq, issuedAtMs, nodes, invites, tokens } = statement.body
   return {
     seq,
     issuedAtMs,
     nodes: new Map(nodes),
     invites: new Map(invites),
+    tokens: new Map(tokens),
     hash: statementHash(statement),
     bytes: statement.bytes,
   }

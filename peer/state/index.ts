@@ -1,0 +1,30 @@
+export type {
+  Application,
+  ExposedService,
+  Identity,
+  KnownInvite,
+  KnownToken,
+  OwnMembership,
+  Ports,
+  RootKeys,
+} from './contents.ts'
+export { createDiscoveryMemory } from './discovery-memory.ts'
+export type { Document } from './document.ts'
+export {
+  type CreateNetworkOptions,
+  createNetwork,
+  ensureIdentity,
+  ensureRootMembership,
+  requireNetwork,
+} from './founding.ts'
+export {
+  type CreateInviteOptions,
+  type CreateRelayInviteOptions,
+  createInvite,
+  createRelayInvite,
+  type InviteSettings,
+} from './inviting.ts'
+export { type AcceptOptions, acceptTicket, dropApplication } from './joining.ts'
+export type { Lock } from './lock.ts'
+export { createToken, revoke, revokeToken, setPolicy } from './revoking.ts'
+export { openState, type State, type WatchedDocument } from './state.ts'
