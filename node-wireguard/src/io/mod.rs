@@ -11,6 +11,7 @@ mod tun;
 mod udp;
 
 pub use batch::{Batch, PREFIX};
+pub use netlink::{LinkConfig, Netlink};
 pub use poll::{Event, Events, Interest, Poller, Waker};
 pub use shared::shared_words;
 pub use tun::{PARTS, Tun};

@@ -1,5 +1,8 @@
 //! The frames descriptor: a TUN device with super-frames on, or one end of a pair whose other end is a netstack.
 
+#[cfg(test)]
+mod tests;
+
 use super::fd::{check, set_nonblocking};
 use super::netlink::{LinkConfig, Netlink};
 use super::offload::VNET;
@@ -27,6 +30,7 @@ pub struct Tun {
     file: File,
     name: Option<String>,
     socket: bool,
+    takes_udp: bool,
     skipped: Vec<IpAddr>,
 }
 
@@ -42,6 +46,8 @@ impl Tun {
         netlink.configure(link, &config)?;
         tun.skipped = netlink.add_addresses(link, addresses)?;
         netlink.up(link)?;
+        let set = addresses.iter().map(|&(address, _)| address);
+        netlink.settle(set.filter(|address| !tun.skipped.contains(address)))?;
         Ok(tun)
     }
 
@@ -59,16 +65,10 @@ impl Tun {
         // SAFETY: TUNSETIFF reads and writes one ifreq, which outlives the call.
         check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
             .map_err(|error| explain_attach(&error, name))?;
-        let offload = |features: libc::c_uint| {
-            // SAFETY: TUNSETOFFLOAD takes its argument by value.
-            check(unsafe {
-                libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, features as libc::c_ulong)
-            })
-        };
-        offload(CSUM_TSO | USO).or_else(|_| offload(CSUM_TSO))?;
+        let takes_udp = set_offload(&file)?;
         let name = request.ifr_name.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0);
         let name = String::from_utf8(name.collect()).ok();
-        Ok(Self { file, name, socket: false, skipped: Vec::new() })
+        Ok(Self { file, name, socket: false, takes_udp, skipped: Vec::new() })
     }
 
     /// Takes a descriptor that came from elsewhere and carries the same messages: a TUN with vnet header, already
@@ -95,12 +95,18 @@ impl Tun {
                 ));
             }
         }
-        Ok(Self { file, name, socket: !tun, skipped: Vec::new() })
+        let takes_udp = tun && set_offload(&file)?;
+        Ok(Self { file, name, socket: !tun, takes_udp, skipped: Vec::new() })
     }
 
     /// The interface's name; none for a socket.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether super-frames of UDP can be written (a TUN of Linux 6.2 or later): what to make the `Merger` with.
+    pub fn takes_udp_super_frames(&self) -> bool {
+        self.takes_udp
     }
 
     /// IPv6 addresses that could not be set because this machine has IPv6 switched off.
@@ -150,6 +156,21 @@ impl Tun {
     /// Writes one whole message.
     pub fn write_packet(&self, vnet: &[u8; VNET], packet: &[u8]) -> io::Result<()> {
         self.write(vnet, packet, std::slice::from_ref(&(0..packet.len())))
+    }
+}
+
+/// Says which super-frames may be read, and whether those of UDP are among them; the kernel takes the same when written to.
+/// A persistent device would keep what the program before asked for.
+fn set_offload(tun: &File) -> io::Result<bool> {
+    let offload = |features: libc::c_uint| {
+        // SAFETY: TUNSETOFFLOAD takes its argument by value.
+        check(unsafe {
+            libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, features as libc::c_ulong)
+        })
+    };
+    match offload(CSUM_TSO | USO) {
+        Ok(_) => Ok(true),
+        Err(_) => offload(CSUM_TSO).map(|_| false),
     }
 }
 

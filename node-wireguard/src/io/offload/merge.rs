@@ -43,7 +43,13 @@ impl Shape {
                     (plain && packet[l4 + 12] >= 0x50)
                         .then_some((packet[l4 + 12] >> 4) as usize * 4)?
                 }
-                UDP => 8,
+                // Without a checksum it has to stay without, and its own length must be the packet's.
+                UDP if packet[l4 + 6..l4 + 8] != [0, 0]
+                    && u16::from_be_bytes([packet[l4 + 4], packet[l4 + 5]]) as usize + l4
+                        == length =>
+                {
+                    8
+                }
                 _ => return None,
             };
         let payload = length.checked_sub(start).filter(|&payload| payload > 0)?;

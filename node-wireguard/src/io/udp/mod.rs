@@ -196,8 +196,8 @@ impl Udp {
         let most = (BATCH_BYTES / each).clamp(1, BATCH_MESSAGES);
         for batch in bytes.chunks(most * stride) {
             match self.send_batch(batch, stride, &to, offload) {
-                // A source that is gone reads EINVAL, as too long a batch may: so try without it.
-                Err(SendError::TooBig) if to.source.is_some() => {
+                // A source that is gone reads EINVAL or, by kernel and family, one of the others: so try without it.
+                Err(SendError::TooBig | SendError::Failed(_)) if to.source.is_some() => {
                     to.source = None;
                     self.send_batch(batch, stride, &to, offload)?;
                     sent = Sent::WithoutSource;
@@ -216,8 +216,8 @@ impl Udp {
         offload: bool,
     ) -> Result<(), SendError> {
         if offload && batch.len() > stride {
-            let refusal = self.hasher.hash_one(to.remote.ip()) | 1;
-            let known = &self.refusals[refusal as usize / 2 % REFUSALS];
+            let (place, refusal) = self.refusal_of(to);
+            let known = &self.refusals[place];
             if known.load(Ordering::Relaxed) != refusal {
                 match send::segmented(self.fd.as_fd(), batch, stride, to) {
                     Err(error) if error.raw_os_error() == Some(libc::EIO) => {
@@ -228,6 +228,12 @@ impl Udp {
             }
         }
         Ok(send::singly(self.fd.as_fd(), batch, stride, to)?)
+    }
+
+    /// Where a refusal towards this address is kept, and what is kept: never 0.
+    fn refusal_of(&self, to: &Destination) -> (usize, u64) {
+        let hash = self.hasher.hash_one(to.remote.ip()) | 1;
+        (hash as usize / 2 % REFUSALS, hash)
     }
 
     /// Fills slots of `arena` (`SLOTS` times `SLOT` bytes) with what has arrived, and says how many; 0 when nothing is.

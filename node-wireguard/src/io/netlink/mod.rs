@@ -1,16 +1,16 @@
 //! Interfaces and addresses by rtnetlink, without the `ip` program.
 
+mod message;
+
 use super::fd::{check, set_option};
+use message::{Answer, Request, attribute};
 use std::ffi::CString;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-const NLMSG_HEADER: usize = 16;
-const ATTRIBUTE_HEADER: usize = 4;
-const INTERFACE: u8 = 0; // AF_UNSPEC
-
-// linux/if_link.h, linux/netlink.h: these are part of the kernel's contract with user space.
+// linux/if_link.h, linux/if_addr.h, linux/netlink.h: part of the kernel's contract with user space.
 const IFLA_MTU: u16 = 4;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_AF_SPEC: u16 = 26;
@@ -20,11 +20,14 @@ const ADDR_GEN_MODE_NONE: u8 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_F_NODAD: u8 = 2;
+const RTA_DST: u16 = 1;
 const NLA_F_NESTED: u16 = 1 << 15;
-const NLMSG_ERROR: u16 = 2;
-const NLMSGERR_ATTR_MSG: u16 = 1;
 const NETLINK_CAP_ACK: libc::c_int = 10;
 const NETLINK_EXT_ACK: libc::c_int = 11;
+
+/// How long an address may take until packets to it arrive.
+const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE_STEP: Duration = Duration::from_millis(1);
 
 /// What a link is set to.
 #[derive(Clone, Copy, Debug)]
@@ -41,43 +44,6 @@ pub struct LinkConfig {
 pub struct Netlink {
     fd: OwnedFd,
     sequence: u32,
-}
-
-/// A request being written: header, fixed part, attributes.
-struct Request(Vec<u8>);
-
-impl Request {
-    fn new(kind: u16, flags: libc::c_int, fixed: &[u8]) -> Self {
-        let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-        let mut bytes = vec![0; NLMSG_HEADER];
-        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
-        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
-        bytes.extend_from_slice(fixed);
-        Self(bytes)
-    }
-
-    /// `struct ifinfomsg`: which link, and which of its flags become what.
-    fn link(index: u32, flags: u32, mask: u32) -> Self {
-        let mut fixed = vec![INTERFACE, 0, 0, 0];
-        for word in [index, flags, mask] {
-            fixed.extend_from_slice(&word.to_ne_bytes());
-        }
-        Self::new(libc::RTM_NEWLINK, 0, &fixed)
-    }
-
-    fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
-        self.0.extend_from_slice(&attribute(kind, value));
-        self
-    }
-}
-
-/// Length, kind, value, and zeros up to a multiple of four.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = (ATTRIBUTE_HEADER + value.len()) as u16;
-    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-    bytes.extend_from_slice(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
 }
 
 impl Netlink {
@@ -146,10 +112,7 @@ impl Netlink {
         }
         let mut fixed = vec![family as u8, prefix, flags, libc::RT_SCOPE_UNIVERSE];
         fixed.extend_from_slice(&link.to_ne_bytes());
-        let octets = match address {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        };
+        let octets = octets(address);
         let request =
             Request::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &fixed);
         let request = request.attribute(IFA_LOCAL, &octets).attribute(IFA_ADDRESS, &octets);
@@ -165,12 +128,9 @@ impl Netlink {
     ) -> io::Result<Vec<IpAddr>> {
         let mut skipped = Vec::new();
         for &(address, prefix) in addresses {
+            let others = skipped.len() + 1 < addresses.len();
             match self.add_address(link, address, prefix) {
-                Err(error)
-                    if address.is_ipv6()
-                        && ipv6_is_off(&error)
-                        && skipped.len() + 1 < addresses.len() =>
-                {
+                Err(error) if address.is_ipv6() && ipv6_is_off(&error) && others => {
                     skipped.push(address);
                 }
                 other => other?,
@@ -179,52 +139,70 @@ impl Netlink {
         Ok(skipped)
     }
 
+    /// Waits until packets to these addresses come in: the kernel makes the routes of IPv6 in the background, and drops what
+    /// arrives before. Gives up in silence after two seconds.
+    pub fn settle(&mut self, addresses: impl Iterator<Item = IpAddr>) -> io::Result<()> {
+        let until = Instant::now() + SETTLE;
+        for address in addresses.filter(IpAddr::is_ipv6) {
+            while !self.is_local(address)? && Instant::now() < until {
+                std::thread::sleep(SETTLE_STEP);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether packets to this IPv6 address are for this machine.
+    fn is_local(&mut self, address: IpAddr) -> io::Result<bool> {
+        let fixed = [libc::AF_INET6 as u8, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // struct rtmsg
+        let request =
+            Request::new(libc::RTM_GETROUTE, 0, &fixed).attribute(RTA_DST, &octets(address));
+        let mut local = false;
+        match self.exchange(request, |route| local |= route.get(7) == Some(&libc::RTN_LOCAL))? {
+            Ok(()) => Ok(local),
+            Err((libc::ENETUNREACH | libc::EHOSTUNREACH, _)) => Ok(false),
+            Err((code, words)) => Err(explain(code, &words, "the kernel does not tell its routes")),
+        }
+    }
+
     /// Sends one request and reads its acknowledgement.
-    fn ask(&mut self, Request(mut bytes): Request, sentence: &str) -> io::Result<()> {
+    fn ask(&mut self, request: Request, sentence: &str) -> io::Result<()> {
+        self.exchange(request, |_| ())?.map_err(|(code, words)| explain(code, &words, sentence))
+    }
+
+    /// Sends one request, shows what it answers, and gives back how it ended: error number and the kernel's own words.
+    fn exchange(
+        &mut self,
+        request: Request,
+        mut show: impl FnMut(&[u8]),
+    ) -> io::Result<Result<(), (i32, String)>> {
         self.sequence = self.sequence.wrapping_add(1);
-        let length = bytes.len() as u32;
-        bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        let bytes = request.finish(self.sequence);
         // SAFETY: readable bytes of the length told.
         let sent =
             unsafe { libc::send(self.fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
         check(sent.min(0) as libc::c_int)?;
-        let mut answer = [0u8; 4096];
+        let mut buffer = [0u8; 8192];
         loop {
             // SAFETY: writable bytes of the length told.
             let got = unsafe {
-                libc::recv(self.fd.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0)
+                libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0)
             };
             check(got.min(0) as libc::c_int)?;
-            if let Some(result) = acknowledgement(&answer[..got as usize], self.sequence) {
-                return result.map_err(|(code, why)| explain(code, &why, sentence));
+            for answer in message::answers(&buffer[..got as usize], self.sequence) {
+                match answer {
+                    Answer::Content(bytes) => show(bytes),
+                    Answer::End(result) => return Ok(result),
+                }
             }
         }
     }
 }
 
-/// Reads an acknowledgement: error number and the kernel's own words. Nothing if it answers another request.
-fn acknowledgement(bytes: &[u8], sequence: u32) -> Option<Result<(), (i32, String)>> {
-    let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let kind = word(4)? as u16;
-    if word(8)? != sequence || kind != NLMSG_ERROR {
-        return None;
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
-    let code = word(NLMSG_HEADER)?.wrapping_neg() as i32;
-    if code == 0 {
-        return Some(Ok(()));
-    }
-    let mut rest = bytes.get(NLMSG_HEADER + 4 + NLMSG_HEADER..).unwrap_or(&[]);
-    let mut words = String::new();
-    while let [a, b, c, d, ..] = *rest {
-        let (length, kind) = (u16::from_ne_bytes([a, b]) as usize, u16::from_ne_bytes([c, d]));
-        let Some(value) = rest.get(ATTRIBUTE_HEADER..length) else { break };
-        if kind == NLMSGERR_ATTR_MSG {
-            words = String::from_utf8_lossy(value).trim_end_matches('\0').to_string();
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-    }
-    Some(Err((code, words)))
 }
 
 fn explain(code: i32, words: &str, sentence: &str) -> io::Error {
