@@ -24,6 +24,7 @@ export {
 export type { TunnelMember, TunnelMembers } from './members.ts'
 export { createOnceWindow, type OnceWindow } from './once.ts'
 export { type ProofInput, type ProofRole, signProof, verifyProof } from './proof.ts'
+export { parseRelayUrl, type RelayAddress } from './relay-address.ts'
 export {
   END_SEGMENT,
   MAX_SEGMENT_BYTES,

@@ -15,10 +15,11 @@ export interface TunnelMembers {
   /** A member by node id; `undefined` for strangers. */
   member(nodeId: NodeId): TunnelMember | undefined
   /**
-   * Verifies a bundle shown by the holder of `nodeId` and takes it in.
-   * @throws RopewalkError with the reason when it makes no member of that node now
+   * Verifies a bundle that somebody shows and takes it in. Whose it is stands in the answer: the caller compares it
+   * with the key that was proven.
+   * @throws RopewalkError with the reason when it makes nobody a member now
    */
-  accept(nodeId: NodeId, bundle: Uint8Array): Promise<TunnelMember>
+  accept(bundle: Uint8Array): Promise<TunnelMember>
   /** Calls back after any change of members, revocations or policy; gives the way to stop it. */
   onChange(listener: () => void): () => void
 }

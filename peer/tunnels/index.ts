@@ -1,0 +1,16 @@
+export type { AgentState } from './agent.ts'
+export { breakOff } from './break-off.ts'
+export { type Channel, createChannel, errorOf, type Heartbeat } from './channel.ts'
+export { createForward, type Forward, type ForwardDependencies, type ForwardOptions } from './forward.ts'
+export { kernelMesh, type MeshNetwork, type MeshTarget } from './mesh-network.ts'
+export { type PortMapping, parsePorts } from './port-spec.ts'
+export { createServices, parseExpose, type Services } from './services.ts'
+export {
+  createTunnels,
+  type Route,
+  type StreamWish,
+  type Tunnels,
+  type TunnelsDependencies,
+  type TunnelsOptions,
+} from './tunnels.ts'
+export { exporterOf } from './upgrade.ts'

@@ -1,0 +1,179 @@
+import type { Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import type { Stream } from '@ropewalk/shared/api'
+import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import type { Logger } from '@ropewalk/shared/logger'
+import { type Decision, evaluate, type Party, type Policy, type Wanted } from '@ropewalk/shared/policy'
+import { encodeStreamMessage, TUNNEL_VERSION, type TunnelMember, type TunnelMembers } from '@ropewalk/shared/tunnel'
+import { breakOff } from './break-off.ts'
+import { firstMessage } from './first-message.ts'
+import { acceptInner, type InnerTls } from './inner-tls.ts'
+import { join } from './join.ts'
+import type { LiveStreams } from './live-streams.ts'
+import { dialLoopback } from './loopback.ts'
+import { SegmentStream } from './segment-stream.ts'
+import type { Services } from './services.ts'
+
+/** From the first byte of the inner TLS to the visitor's request, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 10_000
+
+/** What the agent decides with. */
+export interface ReceptionDependencies {
+  readonly context: SecureContext
+  readonly members: TunnelMembers
+  readonly services: Services
+  readonly policy: () => Policy
+  readonly self: () => Party
+  readonly live: LiveStreams
+  readonly logger: Logger
+}
+
+/** How a stream came here. */
+export interface Arrival {
+  readonly id: string
+  readonly via: Stream['via']
+  /** Told when the agent cuts a live stream: the relay between passes the reason on. */
+  readonly onCut?: (reason: RopewalkError) => void
+  readonly signal: AbortSignal
+}
+
+/** The agent's end of every stream, from a tunnel or from the mesh: it alone decides who gets in. */
+export interface Reception {
+  /** Takes a connection on which the visitor speaks first. Resolves when the stream is running or refused. */
+  receive(raw: Socket, arrival: Arrival): Promise<void>
+}
+
+/** The reception of this node. */
+export function createReception(dependencies: ReceptionDependencies): Reception {
+  return new Receiving(dependencies)
+}
+
+interface Request {
+  readonly member: TunnelMember
+  readonly service: string
+  readonly head: Uint8Array
+}
+
+class Receiving implements Reception {
+  readonly #with: ReceptionDependencies
+
+  constructor(dependencies: ReceptionDependencies) {
+    this.#with = dependencies
+  }
+
+  async receive(raw: Socket, arrival: Arrival): Promise<void> {
+    const { logger } = this.#with
+    try {
+      const inner = await acceptInner(raw, this.#with.context, arrival.signal)
+      inner.tls.on('error', () => undefined)
+      try {
+        await this.#admit(inner, arrival)
+      } catch (error) {
+        const reason = toRopewalkError(error)
+        refuse(inner, reason)
+        logger.warn('stream refused', {
+          id: arrival.id,
+          visitor: inner.nodeId,
+          code: reason.code,
+          reason: reason.message,
+        })
+      }
+    } catch (error) {
+      const reason = toRopewalkError(error)
+      logger.warn('stream without proof', { id: arrival.id, code: reason.code, reason: reason.message })
+    }
+  }
+
+  async #admit(inner: InnerTls, arrival: Arrival): Promise<void> {
+    const signal = AbortSignal.any([arrival.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+    const { member, service, head } = await this.#request(inner, signal)
+    const decision = this.#decide(member, service)
+    if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
+    if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')
+    const target = await dialLoopback(decision.target.port, signal)
+    if (inner.tls.destroyed) {
+      breakOff(target)
+      throw new RopewalkError('stream-reset')
+    }
+    inner.tls.write(encodeStreamMessage({ kind: 'accepted' }))
+    this.#run(new SegmentStream(inner, head), target, { member, service, arrival, raw: inner.raw })
+  }
+
+  async #request(inner: InnerTls, signal: AbortSignal): Promise<Request> {
+    const { message, head } = await firstMessage(inner.tls, signal)
+    if (message.kind !== 'request') throw new RopewalkError('protocol-error', 'A stream begins with its request')
+    if (message.version !== TUNNEL_VERSION) throw new RopewalkError('version-mismatch')
+    const { members } = this.#with
+    // the store first: what it knows may be newer than what the visitor shows, a revocation above all
+    const member = members.member(inner.nodeId) ?? (await members.accept(message.bundle))
+    if (member.nodeId !== inner.nodeId) throw new RopewalkError('wrong-key', 'The certificate is of another node')
+    if (member.revoked) throw new RopewalkError('revoked', `${member.name} is revoked`)
+    return { member, service: message.service, head }
+  }
+
+  #decide(visitor: Party, service: string): Decision {
+    const { services, policy, self } = this.#with
+    return evaluate(policy(), { visitor, worker: self(), wanted: parseWanted(service), exposed: services.list() })
+  }
+
+  #run(
+    stream: SegmentStream,
+    target: Socket,
+    about: { member: TunnelMember; service: string; arrival: Arrival; raw: Socket },
+  ): void {
+    const { member, service, arrival, raw } = about
+    const { live, members, logger, self } = this.#with
+    const openedAt = Date.now()
+    const describe = (): Stream => ({
+      id: arrival.id,
+      role: 'agent',
+      via: arrival.via,
+      visitor: member.name,
+      agent: self().name,
+      service,
+      openedAt,
+      txBytes: target.bytesWritten,
+      rxBytes: target.bytesRead,
+    })
+    const ended = live.add({
+      describe,
+      verdict: () => {
+        const now = members.member(member.nodeId)
+        if (now === undefined || now.revoked) return new RopewalkError('revoked', `${member.name} is a member no more`)
+        const decision = this.#decide(now, service)
+        return decision.allowed ? undefined : new RopewalkError(decision.code, decision.reason)
+      },
+      cut: (reason) => {
+        logger.info('stream cut', { id: arrival.id, visitor: member.name, service, code: reason.code })
+        arrival.onCut?.(reason)
+        breakOff(raw)
+      },
+    })
+    const stop = (): void => breakOff(raw)
+    arrival.signal.addEventListener('abort', stop, { once: true })
+    logger.info('stream opened', { id: arrival.id, visitor: member.name, service, via: arrival.via })
+    join(stream, target, () => {
+      arrival.signal.removeEventListener('abort', stop)
+      ended()
+      const { txBytes, rxBytes } = describe()
+      logger.info('stream closed', { id: arrival.id, visitor: member.name, service, txBytes, rxBytes })
+    })
+  }
+}
+
+/** A service as a request names it: `jupyter`, `8888`, `5353/udp`. */
+export function parseWanted(service: string): Wanted {
+  const port = /^(\d{1,5})(?:\/(tcp|udp))?$/.exec(service)
+  if (port === null) return { service }
+  return { protocol: port[2] === 'udp' ? 'udp' : 'tcp', port: Number(port[1]) }
+}
+
+function refuse({ tls, raw }: InnerTls, reason: RopewalkError): void {
+  if (tls.destroyed) return
+  // a bug tells the outside nothing
+  const message = reason.code === 'internal' ? '' : reason.message.slice(0, 100)
+  tls.end(encodeStreamMessage({ kind: 'refused', code: reason.code, message }))
+  tls.resume()
+  const limit = setTimeout(() => breakOff(raw), 2000).unref()
+  tls.once('close', () => clearTimeout(limit))
+}

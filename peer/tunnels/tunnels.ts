@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto'
+import type { Stream, Via } from '@ropewalk/shared/api'
+import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
+import { type Startable, startable } from '@ropewalk/shared/lifecycle'
+import type { Logger } from '@ropewalk/shared/logger'
+import type { Party, Policy } from '@ropewalk/shared/policy'
+import { MESH_STREAM_PORT, type RelayAddress, type TunnelMembers } from '@ropewalk/shared/tunnel'
+import { type Agent, type AgentState, createAgent } from './agent.ts'
+import { innerContext } from './certificate.ts'
+import type { Heartbeat } from './channel.ts'
+import { createLiveStreams } from './live-streams.ts'
+import { createMeshDoor, type MeshDoor } from './mesh-door.ts'
+import type { MeshNetwork } from './mesh-network.ts'
+import { createReception } from './reception.ts'
+import { requestStream, type VisitorStream } from './request.ts'
+import type { Services } from './services.ts'
+import { createVisitor, type Visitor } from './visitor.ts'
+
+/** Time to reach a worker over the mesh before a tunnel is tried, in milliseconds. */
+const MESH_TIMEOUT_MS = 5000
+/** Members come to their end by time too, which no change tells. */
+const REVIEW_MS = 30_000
+
+/** What the tunnels of a peer are made with. */
+export interface TunnelsOptions {
+  /** Whether others may reach this node's services. */
+  readonly agent: boolean
+  readonly heartbeat?: Heartbeat
+}
+
+/** What they need of the peer. */
+export interface TunnelsDependencies {
+  readonly key: SigningKey
+  readonly members: TunnelMembers
+  readonly services: Services
+  readonly policy: () => Policy
+  readonly self: () => Party
+  readonly logger: Logger
+  /** Absent where this node has no mesh. */
+  readonly mesh?: MeshNetwork
+  /** How a member is reached. */
+  readonly routeTo: (nodeId: NodeId) => Route
+}
+
+/** How a member can be reached now. */
+export interface Route {
+  /** Its mesh address, if there is one. */
+  readonly address?: string | undefined
+  /** Packets to it go straight. */
+  readonly direct: boolean
+  /** The relays it keeps tunnels to, the best first; then those that we know. */
+  readonly relays: readonly RelayAddress[]
+}
+
+/** A stream that somebody wants. */
+export interface StreamWish {
+  readonly nodeId: NodeId
+  readonly service: string
+  readonly via: Via
+  readonly signal: AbortSignal
+}
+
+/** Both ends of tunnels in one peer. */
+export interface Tunnels extends Startable {
+  /** A stream to a worker's service. @throws RopewalkError with the worker's or the network's reason */
+  open(wish: StreamWish): Promise<VisitorStream>
+  /** The relays this node shall be reachable by; those of before that are not in the list are left. */
+  setRelays(relays: readonly RelayAddress[]): void
+  relays(): AgentState[]
+  streams(): Stream[]
+  /** @throws RopewalkError `not-found` */
+  endStream(id: string): void
+}
+
+/** The tunnels of a peer. */
+export function createTunnels(options: TunnelsOptions, dependencies: TunnelsDependencies): Tunnels {
+  return new PeerTunnels(options, dependencies)
+}
+
+interface Running {
+  readonly visitor: Visitor
+  readonly context: Awaited<ReturnType<typeof innerContext>>
+  readonly makeAgent: (relay: RelayAddress) => Agent
+  readonly door: MeshDoor | undefined
+}
+
+class PeerTunnels implements Tunnels {
+  readonly #options: TunnelsOptions
+  readonly #with: TunnelsDependencies
+  readonly #live = createLiveStreams()
+  readonly #agents = new Map<string, Agent>()
+  readonly #undo: (() => void)[] = []
+  readonly #life: Startable
+  #relays: readonly RelayAddress[] = []
+  #running: Running | undefined
+
+  constructor(options: TunnelsOptions, dependencies: TunnelsDependencies) {
+    this.#options = options
+    this.#with = dependencies
+    this.#life = startable({ start: () => this.#start(), stop: () => this.#stop() })
+  }
+
+  start(): Promise<void> {
+    return this.#life.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#life.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#life.stop()
+  }
+
+  setRelays(relays: readonly RelayAddress[]): void {
+    this.#relays = relays
+    this.#matchAgents()
+  }
+
+  relays(): AgentState[] {
+    return [...this.#agents.values()].map((agent) => agent.status)
+  }
+
+  streams(): Stream[] {
+    return this.#live.list()
+  }
+
+  endStream(id: string): void {
+    this.#live.end(id)
+  }
+
+  async open(wish: StreamWish): Promise<VisitorStream> {
+    const member = this.#with.members.member(wish.nodeId)
+    if (member === undefined) throw new RopewalkError('unknown-peer')
+    if (member.revoked) throw new RopewalkError('revoked', `${member.name} is revoked`)
+    const route = this.#with.routeTo(wish.nodeId)
+    const ways = orderOf(wish.via, route)
+    let first: RopewalkError | undefined
+    for (const way of ways) {
+      try {
+        const opened = way === 'mesh' ? await this.#byMesh(wish, route) : await this.#byTunnel(wish, route)
+        this.#watch(opened, wish)
+        return opened
+      } catch (error) {
+        first ??= toRopewalkError(error)
+        // the worker has spoken: another way would hear the same
+        if (wish.signal.aborted || first.exitCode === 5) throw first
+      }
+    }
+    throw first ?? new RopewalkError('unreachable')
+  }
+
+  async #start(): Promise<void> {
+    const { key, members, services, logger, mesh, policy, self } = this.#with
+    const { heartbeat } = this.#options
+    const context = await innerContext(key)
+    const reception = createReception({ context, members, services, policy, self, live: this.#live, logger })
+    const visitor = createVisitor({ heartbeat }, { key, members, context, logger })
+    await visitor.start()
+    const door =
+      mesh === undefined || !this.#options.agent ? undefined : createMeshDoor({ mesh, reception, services, logger })
+    const makeAgent = (relay: RelayAddress): Agent =>
+      createAgent({ relay, heartbeat }, { key, members, reception, logger })
+    this.#running = { visitor, context, makeAgent, door }
+    await door?.start()
+    this.#undo.push(
+      members.onChange(() => this.#live.review()),
+      services.onChange(() => this.#live.review()),
+    )
+    const timer = setInterval(() => this.#live.review(), REVIEW_MS).unref()
+    this.#undo.push(() => clearInterval(timer))
+    this.#matchAgents()
+  }
+
+  async #stop(): Promise<void> {
+    for (const undo of this.#undo.splice(0)) undo()
+    this.#live.clear(new RopewalkError('aborted', 'The peer stops'))
+    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()))
+    await this.#running?.door?.stop()
+    await this.#running?.visitor.stop()
+    this.#running = undefined
+  }
+
+  #matchAgents(): void {
+    if (this.#running === undefined || !this.#options.agent) return
+    const wanted = new Map(this.#relays.map((relay) => [`${relay.url}#${relay.nodeId}`, relay]))
+    for (const [key, agent] of this.#agents) {
+      if (wanted.has(key)) continue
+      this.#agents.delete(key)
+      void agent.stop()
+    }
+    for (const [key, relay] of wanted) {
+      if (this.#agents.has(key)) continue
+      const agent = this.#running.makeAgent(relay)
+      this.#agents.set(key, agent)
+      void agent.start()
+    }
+  }
+
+  async #byMesh({ nodeId, service, signal }: StreamWish, { address }: Route): Promise<VisitorStream> {
+    const { mesh, members } = this.#with
+    const context = this.#running?.context
+    if (mesh === undefined || address === undefined || context === undefined) {
+      throw new RopewalkError('no-path', 'That worker has no address on the mesh yet')
+    }
+    const socket = await mesh.dial({ address, port: MESH_STREAM_PORT, timeoutMs: MESH_TIMEOUT_MS, signal })
+    const { stream } = await requestStream(socket, { context, members, expected: nodeId, service, signal })
+    return { stream, id: randomBytes(16).toString('hex'), via: 'mesh' }
+  }
+
+  #byTunnel({ nodeId, service, signal }: StreamWish, { relays }: Route): Promise<VisitorStream> {
+    if (this.#running === undefined) throw new RopewalkError('not-running')
+    return this.#running.visitor.open({ nodeId, service, relays, signal })
+  }
+
+  #watch({ stream, id, via }: VisitorStream, { nodeId, service }: StreamWish): void {
+    const { members, self } = this.#with
+    const openedAt = Date.now()
+    const name = members.member(nodeId)?.name ?? nodeId
+    const ended = this.#live.add({
+      describe: () => ({
+        id,
+        role: 'visitor',
+        via,
+        visitor: self().name,
+        agent: name,
+        service,
+        openedAt,
+        txBytes: stream.sentBytes,
+        rxBytes: stream.receivedBytes,
+      }),
+      verdict: () => {
+        const now = members.member(nodeId)
+        return now === undefined || now.revoked
+          ? new RopewalkError('revoked', `${name} is a member no more`)
+          : undefined
+      },
+      cut: (reason) => stream.destroy(reason),
+    })
+    stream.once('close', ended)
+  }
+}
+
+function orderOf(via: Via, route: Route): readonly ('mesh' | 'tunnel')[] {
+  if (via !== 'auto') return [via]
+  const hasMesh = route.address !== undefined
+  if (route.direct && hasMesh) return ['mesh', 'tunnel']
+  if (route.relays.length === 0) return ['mesh']
+  return hasMesh ? ['tunnel', 'mesh'] : ['tunnel']
+}
