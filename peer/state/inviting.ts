@@ -6,6 +6,7 @@ import {
   type Invite,
   inviteIdOf,
   openRevocations,
+  parseRelayUrl,
   type Right,
   signInvite,
 } from '@ropewalk/shared/membership'
@@ -113,10 +114,10 @@ async function revocationSeq(state: State): Promise<number> {
 
 function publicUrl(host: string, port: number): string {
   const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-  const url = URL.parse(`https://${bracketed}:${port}/`)
-  if (url === null || url.username !== '' || url.pathname !== '/') {
-    throw new RopewalkError('bad-input', `“${host.slice(0, 80)}” is not a host name or IP address`)
+  try {
+    if (!/^[\w.:[\]-]+$/.test(host)) throw new RopewalkError('bad-input')
+    return parseRelayUrl(`https://${bracketed}:${port}/`)
+  } catch (cause) {
+    throw new RopewalkError('bad-input', `“${host.slice(0, 80)}” is not a host name or IP address`, { cause })
   }
-  // URL drops the default port; it stays here, because people copy it into firewall rules
-  return `https://${url.hostname}:${port}/`
 }

@@ -4,12 +4,13 @@ import type { Brand } from './brand.ts'
 /** A member's or network's name: one DNS label in lower case (RFC 1123), at most 63 letters. */
 export type NodeName = Brand<string, 'NodeName'>
 
-/** A word that groups members: same form as a name. */
+/** A word that groups members: the form of a name, at most 32 letters, so that a bundle stays under 2 KiB. */
 export type Tag = Brand<string, 'Tag'>
 
 /** Most tags a member may carry. */
 export const MAX_TAGS = 8
 
+const MAX_TAG_LENGTH = 32
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** Whether a text is one DNS label in lower case. */
@@ -29,9 +30,9 @@ export function parseName(text: string): NodeName {
 
 /** A tag out of text. @throws RopewalkError `bad-input` */
 export function parseTag(text: string): Tag {
-  if (!isLabel(text)) {
+  if (!isLabel(text) || text.length > MAX_TAG_LENGTH) {
     throw new RopewalkError('bad-input', `“${text.slice(0, 80)}” cannot be a tag`, {
-      hint: 'use 1 to 63 letters a-z, digits and hyphens, a hyphen neither first nor last',
+      hint: `use 1 to ${MAX_TAG_LENGTH} letters a-z, digits and hyphens, a hyphen neither first nor last`,
     })
   }
   return text as Tag

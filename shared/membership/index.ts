@@ -57,4 +57,4 @@ export {
   verifyAuthority,
   verifyMember,
 } from './verification.ts'
-export { formatWayIn, parseWayIn, type WayIn } from './way-in.ts'
+export { formatWayIn, parseRelayUrl, parseWayIn, type WayIn } from './way-in.ts'

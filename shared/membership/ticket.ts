@@ -13,7 +13,7 @@ import { type Invite, openInvite } from './invite.ts'
 import { CLOCK_TOLERANCE_MS, MAX_BUNDLE_BYTES } from './limits.ts'
 import { type Network, openNetwork } from './network.ts'
 import { verifyMember } from './verification.ts'
-import { formatWayIn, parseWayIn, type WayIn } from './way-in.ts'
+import { formatWayIn, parseRelayUrl, parseWayIn, type WayIn } from './way-in.ts'
 
 /** How every ticket begins. */
 export const TICKET_PREFIX = 'ropewalk1:'
@@ -23,12 +23,14 @@ export const MAX_WAYS = 8
 
 const MAX_TICKET_BYTES = 8_192
 
-const wayIn: Codec<WayIn> = mapped(text(300), parseWayIn, formatWayIn)
+// whoever makes a ticket may write a way in loosely; on the wire it has one form
+const wayIn: Codec<WayIn> = mapped(text(300), parseWayIn, (way) => formatWayIn(parseWayIn(formatWayIn(way))))
+const relayUrl: Codec<string> = mapped(text(300), parseRelayUrl, parseRelayUrl)
 
 const relay = struct({
   wireguardKey: field(1, bytes(KEY_BYTES)),
   bundle: field(2, bytes(1, MAX_BUNDLE_BYTES)),
-  url: field(3, text(300)),
+  url: field(3, relayUrl),
 })
 
 const body = struct({
@@ -139,7 +141,7 @@ function openRelay(common: Common, nodeKey: SigningKey, part: TypeOf<typeof rela
   const view = { network: common.network, nowMs: nowMs ?? common.invite.body.notBeforeMs, mayAdmit: () => false }
   const member = verifyMember(bundle, view, nodeKey.nodeId)
   const wireguardKeys = wireguardKeysFromPrivate(part.wireguardKey)
-  if (wireguardKeys.publicKey !== member.wireguardKey || URL.parse(part.url) === null) {
+  if (wireguardKeys.publicKey !== member.wireguardKey) {
     throw new RopewalkError('bad-ticket', 'The parts of the relay’s ticket do not fit together')
   }
   return { ...common, kind: 'relay', nodeKey, wireguardKeys, bundle, url: part.url }

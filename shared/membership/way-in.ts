@@ -36,5 +36,21 @@ function fromUrl(text: string): WayIn | undefined {
   const parsed = URL.parse(text)
   if (parsed === null || !(parsed.protocol === 'https:' || parsed.protocol === 'http:')) return undefined
   const nodeId = parsed.hash.slice(1)
-  return isNodeId(nodeId) ? { kind: 'relay', url: `${parsed.origin}/`, nodeId } : undefined
+  return isNodeId(nodeId) ? { kind: 'relay', url: withPort(parsed), nodeId } : undefined
+}
+
+/** A relay's URL in its one form, its port always said: `https://host:443/`. @throws RopewalkError `bad-input` */
+export function parseRelayUrl(text: string): string {
+  const parsed = text.length > MAX_TEXT ? null : URL.parse(text)
+  if (parsed === null || !(parsed.protocol === 'https:' || parsed.protocol === 'http:') || parsed.username !== '') {
+    throw new RopewalkError('bad-input', `“${text.slice(0, 80)}” is not the URL of a relay`, {
+      hint: 'write https://HOST:443/',
+    })
+  }
+  return withPort(parsed)
+}
+
+function withPort(url: URL): string {
+  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port
+  return `${url.protocol}//${url.hostname}:${port}/`
 }

@@ -15,7 +15,7 @@ import {
   word,
 } from '@ropewalk/shared/codec'
 import { type NodeId, publicKeyOf, type SigningKey } from '@ropewalk/shared/identity'
-import { certificateHash } from '@ropewalk/shared/membership'
+import { certificateHash, parseRelayUrl } from '@ropewalk/shared/membership'
 import { type Statement, statementKind } from '@ropewalk/shared/statement'
 import { candidates, natClass } from './candidate.ts'
 import { port } from './endpoint.ts'
@@ -49,7 +49,7 @@ const service = struct({
 
 const relayFront = struct({
   /** Public HTTPS address, `https://host:443/`. */
-  url: field(1, text(300, 1)),
+  url: field(1, mapped(text(300), parseRelayUrl, parseRelayUrl)),
   /** UDP port of its STUN server and packet forwarder, on the host of the URL. */
   udpPort: field(2, port),
 })
