@@ -1,12 +1,31 @@
 //! The device: a shard thread that moves packets, a control thread that keeps sessions and paths, and the handle to both.
 
-mod counters;
+mod candidates;
+mod command;
+mod configure;
+mod control;
+pub mod counters;
 mod error;
 mod event;
+mod flow;
 mod handle;
+mod handshakes;
+mod inbound;
+mod inbox;
+mod lane;
 mod options;
+mod outbound;
+mod outgoing;
+mod peer;
+mod probes;
+mod report;
+mod serve;
+mod shard;
+mod shared;
+mod slab;
 mod status;
 
+pub use crate::filter::{FilterConfig, Rule as FilterRule, RuleProtocol as FilterProtocol};
 pub use counters::Counters;
 pub use error::DeviceError;
 pub use event::{Event, Sink};
@@ -15,7 +34,3 @@ pub use options::{
     DeviceOptions, ForwardSession, InterfaceOptions, PathConfig, PeerConfig, PublicKey, Schedule,
 };
 pub use status::{DeviceStatus, PathState, PathStatus, PeerStatus, SocketInfo};
-
-/// What may come in, beside replies to what went out and ICMP echo.
-pub use filter_config::{FilterConfig, FilterProtocol, FilterRule};
-mod filter_config;

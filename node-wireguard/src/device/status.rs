@@ -14,6 +14,8 @@ pub struct SocketInfo {
 #[derive(Clone, Debug)]
 pub struct DeviceStatus {
     pub public_key: PublicKey,
+    /// The name of the network interface; none if the frames descriptor is a socket.
+    pub interface: Option<String>,
     pub mtu: u16,
     pub addresses: Vec<(IpAddr, u8)>,
     pub sockets: Vec<SocketInfo>,

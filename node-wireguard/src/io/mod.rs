@@ -1,6 +1,7 @@
 //! Everything between the engine and the kernel: TUN, UDP, epoll, netlink, descriptors. The only room with `unsafe`.
 
 mod batch;
+pub mod clock;
 pub mod fd;
 pub mod namespace;
 pub mod netlink;

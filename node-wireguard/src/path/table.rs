@@ -146,6 +146,11 @@ impl PathTable {
         self.paths.iter().map(|path| path.candidate)
     }
 
+    /// The largest inner packet that the interface lets out.
+    pub fn inner_mtu(&self) -> u16 {
+        self.inner_mtu
+    }
+
     pub fn active(&self) -> Option<u32> {
         self.choice.active()
     }
@@ -184,6 +189,11 @@ impl PathTable {
         if sending {
             self.sent_at = Some(now);
         }
+    }
+
+    /// Packets have begun to leave.
+    pub fn sending(&mut self, now: Micros) {
+        self.sent_at = Some(now);
     }
 
     pub fn traffic(&self, id: u32) -> Option<Traffic> {

@@ -55,6 +55,8 @@ pub struct Probe {
     pub sent: Micros,
     /// Bytes of UDP payload of the request, as it left and as it came.
     pub size: u16,
+    /// Whether the end speaking here has a session that it can send under: one that has restarted has none.
+    pub session: bool,
     /// Data messages that the end speaking here has sent on this path, and received with the highest counter among them;
     /// none if it knows no such path.
     pub counts: Option<Counts>,
@@ -74,7 +76,7 @@ impl Probe {
             Kind::Request => (1, 0),
             Kind::Reply { dwell } => (2, dwell),
         };
-        (body[0], body[1]) = (kind, self.counts.is_some().into());
+        (body[0], body[1]) = (kind, u8::from(self.counts.is_some()) | u8::from(self.session) << 1);
         body[2..4].copy_from_slice(&self.size.to_le_bytes());
         body[4..8].copy_from_slice(&self.path.to_le_bytes());
         body[8..16].copy_from_slice(&self.sent.to_le_bytes());
@@ -99,13 +101,14 @@ impl Probe {
             2 => Kind::Reply { dwell: word(16) },
             _ => return None,
         };
-        let counts = match body[1] {
-            0 => None,
-            1 => Some(Counts { sent: long(24), received: long(32), highest: long(40) }),
-            _ => return None,
-        };
+        if body[1] > 3 {
+            return None;
+        }
+        let counts = Counts { sent: long(24), received: long(32), highest: long(40) };
+        let counts = (body[1] & 1 != 0).then_some(counts);
+        let session = body[1] & 2 != 0;
         let size = u16::from_le_bytes([body[2], body[3]]);
-        Some(Self { kind, path: word(4), sent: long(8), size, counts })
+        Some(Self { kind, path: word(4), sent: long(8), size, session, counts })
     }
 }
 
@@ -126,10 +129,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read(
-            dwell in any::<Option<u32>>(), path: u32, sent: u64, size: u16, counts in counts(), padding in 0..64usize,
+            dwell in any::<Option<u32>>(), path: u32, sent: u64, size: u16, session: bool, counts in counts(), padding in 0..64usize,
         ) {
             let kind = dwell.map_or(Kind::Request, |dwell| Kind::Reply { dwell });
-            let probe = Probe { kind, path, sent, size, counts };
+            let probe = Probe { kind, path, sent, size, session, counts };
             let mut bytes = probe.encode().to_vec();
             bytes.resize(BODY + padding, 0xaa);
             prop_assert_eq!(Probe::parse(&bytes), Some(probe));
@@ -139,7 +142,7 @@ mod tests {
         fn anything_else_is_refused_and_nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
             let _ = parse_header(&bytes);
             if let Some(probe) = Probe::parse(&bytes) {
-                prop_assert!(bytes.len() >= BODY && (bytes[0] == 1 || bytes[0] == 2) && bytes[1] < 2);
+                prop_assert!(bytes.len() >= BODY && (bytes[0] == 1 || bytes[0] == 2) && bytes[1] < 4);
                 prop_assert_eq!(Probe::parse(&probe.encode()), Some(probe));
             }
         }

@@ -1,0 +1,71 @@
+//! What the control thread tells the shard.
+
+use super::lane::{Laid, Lane};
+use super::slab::PeerId;
+use crate::filter::FilterConfig;
+use crate::io::Waker;
+use crate::noise::{Keypair, Session};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub enum Command {
+    AddPeer {
+        id: PeerId,
+        session: Arc<Session>,
+        vanilla: bool,
+        counters: usize,
+        busy: Arc<AtomicBool>,
+    },
+    /// Nothing passes from or to it from then on.
+    RemovePeer(PeerId),
+    Allow(PeerId, IpAddr, u8),
+    Forbid(IpAddr, u8),
+    /// All paths of a peer, and how packets are laid on them.
+    SetRoute {
+        id: PeerId,
+        lanes: Vec<Lane>,
+        laid: Laid,
+        inner_mtu: u16,
+    },
+    AddSession(PeerId, Arc<Keypair>),
+    DropSession(u32),
+    /// Sends what waits or, if nothing does, an empty packet.
+    Keepalive(PeerId),
+    DropStaged(PeerId),
+    SetFilter(FilterConfig),
+    Stop,
+}
+
+/// Commands on their way to one shard.
+pub struct Commands {
+    waiting: Mutex<Vec<Command>>,
+    pending: AtomicBool,
+    pub waker: Waker,
+}
+
+impl Commands {
+    pub fn new() -> std::io::Result<Self> {
+        let waker = Waker::new()?;
+        Ok(Self { waiting: Mutex::default(), pending: AtomicBool::new(false), waker })
+    }
+
+    pub fn push(&self, command: Command) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        if !self.pending.swap(true, Ordering::Release) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether there are any; costs one load.
+    pub fn pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Exchanges the waiting ones with the empty `into`.
+    pub fn take(&self, into: &mut Vec<Command>) {
+        self.waker.clear();
+        self.pending.store(false, Ordering::Release);
+        std::mem::swap(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), into);
+    }
+}

@@ -1,0 +1,206 @@
+//! The control thread: sessions, paths, timers. It owns the protocol's state of every peer and does all that is not data.
+
+use super::command::Command;
+use super::counters::{Blocks, word};
+use super::inbox::{Datagram, Message, Notice};
+use super::lane::destination;
+use super::peer::Peer;
+use super::shared::Shared;
+use super::slab::{PeerId, Slab};
+use super::{Event, PublicKey};
+use crate::io::SendError;
+use crate::io::clock::boottime_us;
+use crate::noise::{CookieChecker, Keypair, Local};
+use crate::path::{Endpoint, Micros};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Handshakes between two looks at what is urgent.
+const HANDSHAKES_AT_ONCE: usize = 8;
+const LONGEST_WAIT: Micros = 60_000_000;
+
+pub struct Control {
+    pub(super) shared: Arc<Shared>,
+    pub(super) local: Arc<Local>,
+    pub(super) checker: CookieChecker,
+    pub(super) mtu: u16,
+    pub(super) peers: Slab<Peer>,
+    pub(super) by_key: HashMap<PublicKey, PeerId>,
+    pub(super) by_hint: HashMap<[u8; 4], Vec<PeerId>>,
+    /// Our indices: of sessions, and of handshakes under way (without a key yet).
+    pub(super) indices: HashMap<u32, (PeerId, Option<Arc<Keypair>>)>,
+    /// Who has an inner network.
+    pub(super) owners: HashMap<(IpAddr, u8), PeerId>,
+    /// Our slots at forwarders.
+    pub(super) relayed: HashMap<Endpoint, (PeerId, u32)>,
+    pub(super) peer_blocks: Blocks,
+    pub(super) path_blocks: Blocks,
+    pub(super) hello_allowance: super::shard::Allowance,
+    deadlines: BinaryHeap<Reverse<(Micros, PeerId)>>,
+    stopped: bool,
+    pub(super) now: Micros,
+}
+
+impl Control {
+    pub fn new(shared: Arc<Shared>, local: Arc<Local>, mtu: u16) -> Self {
+        Self {
+            checker: CookieChecker::new(&local),
+            shared,
+            local,
+            mtu,
+            peers: Slab::default(),
+            by_key: HashMap::new(),
+            by_hint: HashMap::new(),
+            indices: HashMap::new(),
+            owners: HashMap::new(),
+            relayed: HashMap::new(),
+            peer_blocks: Blocks::of_peers(),
+            path_blocks: Blocks::of_paths(),
+            hello_allowance: super::shard::Allowance::new(2_000),
+            deadlines: BinaryHeap::new(),
+            stopped: false,
+            now: boottime_us(),
+        }
+    }
+
+    pub fn run(&mut self) {
+        let (mut urgent, mut handshakes) = (VecDeque::new(), Vec::new());
+        while !self.stopped {
+            let wait = self.next_deadline().saturating_sub(boottime_us()).min(LONGEST_WAIT);
+            let wait = Duration::from_micros(wait);
+            let shared = Arc::clone(&self.shared);
+            let waiting = shared.inbox.take(wait, &mut urgent, &mut handshakes, HANDSHAKES_AT_ONCE);
+            self.now = boottime_us();
+            // First what was heard, then what was not: else a late look would take the living for dead.
+            for message in urgent.drain(..) {
+                self.handle(message);
+            }
+            let loaded = self.checker.is_under_load(waiting, self.now / 1_000);
+            for datagram in handshakes.drain(..) {
+                self.on_handshake(&datagram, loaded);
+            }
+            while let Some(&Reverse((at, id))) = self.deadlines.peek() {
+                if at > self.now {
+                    break;
+                }
+                self.deadlines.pop();
+                if self.peers.get(id).is_some_and(|peer| peer.deadline == at) {
+                    self.serve(id);
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Micros {
+        self.deadlines.peek().map_or(Micros::MAX, |Reverse((at, _))| *at)
+    }
+
+    /// Sets when a peer is to be served next.
+    pub(super) fn schedule(&mut self, id: PeerId, at: Micros) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && peer.deadline != at
+        {
+            peer.deadline = at;
+            self.deadlines.push(Reverse((at, id)));
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Call(call) => call(self),
+            Message::Notice(notice) => self.on_notice(notice),
+            Message::Probe(datagram) => self.on_probe(datagram),
+            Message::Bind(datagram) => self.on_bind(&datagram),
+            Message::Stun(Datagram { bytes, endpoint, .. }) => {
+                let (socket, from) = (endpoint.socket, endpoint.remote);
+                self.tell(Event::Control { socket, from, bytes });
+            }
+            Message::Stop => self.stopped = true,
+        }
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Handshake(id) => self.serve(id),
+            Notice::Promoted(id) => self.established(id),
+            Notice::Busy(id) => {
+                let now = self.now;
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.table.sending(now);
+                }
+                self.serve(id);
+            }
+            Notice::NoPath(id) => {
+                if let Some(peer) = self.peers.get(id) {
+                    self.tell(Event::NoPath { peer: peer.config.public_key });
+                }
+            }
+            Notice::Roamed(id, endpoint, hit) => self.roamed(id, endpoint, hit),
+            Notice::TooBig(id, path, size) => {
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.table.on_too_big(path, size, self.now);
+                }
+                self.serve(id);
+            }
+            Notice::Unreachable(id, path) => {
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.table.on_unreachable(path, self.now);
+                }
+                self.serve(id);
+            }
+            Notice::SocketFailed(socket, message) => {
+                self.tell(Event::SocketError { socket, message })
+            }
+        }
+    }
+
+    /// A vanilla peer was heard from elsewhere, or for the first time.
+    pub(super) fn roamed(&mut self, id: PeerId, endpoint: Endpoint, hit: Option<IpAddr>) {
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.config.vanilla) else { return };
+        let moved = peer.endpoint.is_none_or(|(known, _)| known.remote != endpoint.remote);
+        let known = peer.endpoint == Some((endpoint, hit));
+        peer.endpoint = Some((endpoint, hit));
+        let key = peer.config.public_key;
+        if moved {
+            self.tell(Event::Endpoint { peer: key, remote: endpoint.remote });
+        }
+        if !known {
+            self.serve(id);
+        }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        (self.shared.sink)(event);
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        self.shared.commands.push(command);
+    }
+
+    /// Sends one datagram that is not data.
+    pub(super) fn send(
+        &self,
+        endpoint: &Endpoint,
+        source: Option<IpAddr>,
+        bytes: &[u8],
+    ) -> Result<(), SendError> {
+        let Some(socket) = self.shared.socket(endpoint.socket) else { return Ok(()) };
+        socket.udp.send(bytes, bytes.len(), &destination(endpoint, source)).map(drop)
+    }
+
+    pub(super) fn count(&self, word: usize) {
+        self.shared.counters.add(word, 1);
+    }
+
+    /// A session with this peer is in use from now on.
+    pub(super) fn established(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let key = peer.config.public_key;
+        self.count(word::HANDSHAKES);
+        self.tell(Event::Handshake { peer: key });
+        self.serve(id);
+    }
+}

@@ -1,0 +1,256 @@
+//! UDP to frames.
+
+use super::counters::{path_word, peer_word, word};
+use super::inbox::{Datagram, Message, Notice};
+use super::shard::Shard;
+use crate::io::{Received, SLOT, SLOTS};
+use crate::noise::constants::REJECT_AFTER_MESSAGES;
+use crate::noise::{DATA_HEADER, Keypair, Kind};
+use crate::packet::{self, PacketView, Transport, mss};
+use crate::path::{Endpoint, wire};
+use crate::{forwarder, stun};
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+const SYN: u8 = 0x02;
+
+/// Data messages of one session side by side in the arena.
+struct Run {
+    receiver: u32,
+    endpoint: Endpoint,
+    hit: Option<IpAddr>,
+    bytes: Range<usize>,
+    stride: usize,
+    prefix: usize,
+}
+
+/// What a run amounted to.
+#[derive(Default)]
+struct Tally {
+    authentic: u64,
+    data: bool,
+    bytes: u64,
+    highest: u64,
+}
+
+impl Shard {
+    /// Receives, opens, merges and writes; says whether more may be waiting.
+    pub(super) fn inbound(&mut self, socket: usize) -> bool {
+        let mut received = [Received::default(); SLOTS];
+        let Some(from) = self.shared.sockets.get(socket) else { return false };
+        let count = match from.udp.receive(&mut self.arena, &mut received) {
+            Ok(count) => count,
+            Err(error) => {
+                let notice = Notice::SocketFailed(from.info.id, error.to_string());
+                self.shared.inbox.offer(Message::Notice(notice));
+                return false;
+            }
+        };
+        let id = from.info.id;
+        for (slot, received) in received.iter().take(count).enumerate() {
+            self.slot_in(id, slot * SLOT, received);
+        }
+        let Self { merger, arena, tun, shared, .. } = self;
+        merger.flush(arena, &mut |vnet, arena, parts| {
+            if tun.write(vnet, arena, parts).is_err() {
+                shared.counters.add(word::INTERFACE_FULL, 1);
+            }
+        });
+        self.last_flow.forget();
+        count == SLOTS
+    }
+
+    /// Datagrams of one sender: runs of data of one session, and what is not data.
+    fn slot_in(&mut self, socket: u32, base: usize, received: &Received) {
+        let end = base + received.length;
+        let mut at = base;
+        while at < end {
+            let datagram = at..(at + received.stride).min(end);
+            let (slot, prefix) = match forwarder::slot_of(&self.arena[datagram.clone()]) {
+                Some((slot, _)) => (Some(slot), forwarder::HEADER_LENGTH),
+                None => (None, 0),
+            };
+            let endpoint = Endpoint { socket, remote: received.from, slot };
+            let message = datagram.start + prefix..datagram.end;
+            let Some(Kind::Data { receiver, .. }) = Kind::of(&self.arena[message.clone()]) else {
+                self.control_in(endpoint, received.to, message, prefix);
+                at = datagram.end;
+                continue;
+            };
+            let head: [u8; 16] =
+                std::array::from_fn(|i| self.arena.get(at + i).copied().unwrap_or(0));
+            let mut stop = datagram.end;
+            // The forwarder's header, the type and the receiver are the same in the whole run.
+            while stop < end && self.arena[stop..end].starts_with(&head[..prefix + 8]) {
+                stop = (stop + received.stride).min(end);
+            }
+            let (hit, stride) = (received.to, received.stride);
+            self.data_in(&Run { receiver, endpoint, hit, bytes: at..stop, stride, prefix });
+            at = stop;
+        }
+    }
+
+    fn data_in(&mut self, run: &Run) {
+        if !self.sessions.contains_key(&run.receiver) && self.shared.commands.pending() {
+            self.obey(); // the session may be so new that we have not been told
+        }
+        let Some((slot, keypair)) =
+            self.sessions.get(&run.receiver).map(|(s, k)| (*s, Arc::clone(k)))
+        else {
+            return self.shared.counters.add(word::UNKNOWN_SESSION, 1);
+        };
+        if !keypair.is_alive(self.millis()) {
+            return self.shared.counters.add(word::UNKNOWN_SESSION, 1);
+        }
+        let tally = self.open_run(run, slot, &keypair);
+        let Some(peer) = self.peers.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let counters = &self.shared.counters;
+        if let Some((_, lane)) = self.remotes.get(&run.endpoint).filter(|(owner, _)| *owner == slot)
+            && let Some(lane) = peer.lanes.get(*lane)
+        {
+            // Copies count too: this is how the other end learns what a path loses.
+            let count = (run.bytes.len()).div_ceil(run.stride) as u64;
+            counters.add(lane.counters + path_word::RX_PACKETS, count);
+            counters.add(lane.counters + path_word::RX_BYTES, run.bytes.len() as u64);
+            if tally.highest > 0 {
+                counters.set(lane.counters + path_word::RX_HIGHEST, tally.highest);
+            }
+        }
+        if tally.authentic == 0 {
+            return;
+        }
+        counters.add(peer.counters + peer_word::RX_PACKETS, tally.authentic);
+        counters.add(peer.counters + peer_word::RX_BYTES, tally.bytes);
+        counters.add(word::RX_PACKETS, tally.authentic);
+        counters.add(word::RX_BYTES, tally.bytes);
+        if peer.vanilla
+            && peer
+                .lanes
+                .first()
+                .is_none_or(|l| l.endpoint != run.endpoint || l.to.source != run.hit)
+        {
+            // Classic roaming: the last authentic packet says where the peer is.
+            if let Some(lane) = peer.lanes.first_mut() {
+                self.remotes.remove(&lane.endpoint);
+                *lane = super::lane::Lane::new(lane.path, run.endpoint, run.hit, lane.counters);
+                self.remotes.insert(run.endpoint, (slot, 0));
+            }
+            let notice = Notice::Roamed(peer.id, run.endpoint, run.hit);
+            self.shared.inbox.offer(Message::Notice(notice));
+        }
+        let id = peer.id;
+        let news = peer.session.received(&keypair, tally.data, self.now / 1_000);
+        if news.promoted {
+            self.shared.inbox.push(Message::Notice(Notice::Promoted(id)));
+            self.send_staged(slot);
+        }
+        if news.wake {
+            self.shared.inbox.push(Message::Notice(Notice::Handshake(id)));
+        }
+    }
+
+    fn open_run(&mut self, run: &Run, slot: u32, keypair: &Keypair) -> Tally {
+        let mut tally = Tally::default();
+        let mut window = keypair.replay();
+        for at in run.bytes.clone().step_by(run.stride) {
+            let end = (at + run.stride).min(run.bytes.end);
+            let start = at + run.prefix + DATA_HEADER;
+            let Some(Kind::Data { counter, .. }) = Kind::of(&self.arena[at + run.prefix..end])
+            else {
+                self.shared.counters.add(word::UNKNOWN_KIND, 1);
+                continue;
+            };
+            // Before decryption: a copy must cost no cryptography.
+            if counter >= REJECT_AFTER_MESSAGES || !window.is_fresh(counter) {
+                self.shared.counters.add(word::REPLAYED, 1);
+                continue;
+            }
+            let Ok(length) = keypair.open(counter, &mut self.arena[start..end]) else {
+                self.shared.counters.add(word::FORGED, 1);
+                continue;
+            };
+            window.commit(counter);
+            tally.authentic += 1;
+            tally.bytes += (end - at) as u64;
+            tally.highest = tally.highest.max(counter);
+            if length > 0 {
+                tally.data = true;
+                self.deliver(start..start + length, slot, run.receiver);
+            }
+        }
+        tally
+    }
+
+    /// Hands one authentic packet on, if it may come in.
+    fn deliver(&mut self, at: Range<usize>, slot: u32, session: u32) {
+        let counters = &self.shared.counters;
+        let Some(length) = packet::ip_length(&self.arena[at.clone()]) else {
+            return counters.add(word::BAD_PACKET, 1);
+        };
+        let at = at.start..at.start + length;
+        let packet = &mut self.arena[at.clone()];
+        if !self.last_flow.is(packet, session) {
+            let Some(view) = PacketView::parse(packet) else {
+                return counters.add(word::BAD_PACKET, 1);
+            };
+            if self.allowed.lookup(view.source) != Some(&slot) {
+                return counters.add(word::WRONG_SOURCE, 1);
+            }
+            if !self.filter.inbound(&view, packet, self.now / 1_000).passes() {
+                return counters.add(word::FILTERED, 1);
+            }
+            if matches!(view.transport, Transport::Tcp { flags, .. } if flags & SYN != 0) {
+                let peer = self.peers.get(slot as usize).and_then(Option::as_ref);
+                mss::clamp(packet, peer.map_or(self.mtu, |peer| peer.inner_mtu));
+            }
+            self.last_flow.note(packet, session);
+        }
+        let Self { merger, arena, tun, shared, .. } = self;
+        merger.offer(arena, at, &mut |vnet, arena, parts| {
+            // A full device queue drops, as a wire would.
+            if tun.write(vnet, arena, parts).is_err() {
+                shared.counters.add(word::INTERFACE_FULL, 1);
+            }
+        });
+    }
+
+    /// A datagram that is not data goes to the control thread, if it is of a known kind.
+    fn control_in(
+        &mut self,
+        endpoint: Endpoint,
+        hit: Option<IpAddr>,
+        at: Range<usize>,
+        prefix: usize,
+    ) {
+        let message = &self.arena[at];
+        let size = message.len() + prefix;
+        let datagram = || Datagram { bytes: message.to_vec(), endpoint, hit, at: self.now, size };
+        let (inbox, counters) = (&self.shared.inbox, &self.shared.counters);
+        let taken = if Kind::of(message).is_some() {
+            inbox.offer_handshake(datagram())
+        } else {
+            match wire::parse_header(message) {
+                Some((wire::SESSION_PROBE, index)) if !self.sessions.contains_key(&index) => {
+                    return counters.add(word::UNKNOWN_SESSION, 1);
+                }
+                Some((wire::SESSION_PROBE | wire::HELLO_PROBE, _)) => {
+                    inbox.offer(Message::Probe(datagram()))
+                }
+                Some(_) if prefix == 0 && forwarder::is_bind(message) => {
+                    inbox.offer(Message::Bind(datagram()))
+                }
+                _ if prefix == 0 && stun::is_stun(message) => {
+                    if !self.stun.take(self.now) {
+                        return counters.add(word::STUN_LIMITED, 1);
+                    }
+                    inbox.offer(Message::Stun(datagram()))
+                }
+                _ => return counters.add(word::UNKNOWN_KIND, 1),
+            }
+        };
+        if !taken {
+            counters.add(word::QUEUE_FULL, 1);
+        }
+    }
+}

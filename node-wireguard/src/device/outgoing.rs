@@ -1,0 +1,104 @@
+//! The batch on its way out: messages of one peer for one lane, and a copy for another.
+
+use super::counters::{path_word, peer_word, word};
+use super::inbox::{Message, Notice};
+use super::lane::{Lane, ShardPeer};
+use super::shared::Shared;
+use super::slab::PeerId;
+use crate::io::{Batch, SendError};
+use crate::noise::{DATA_OVERHEAD, Keypair, padded};
+use crate::path::Micros;
+
+/// The kernel's refusals are told at most so often.
+const TELL_EVERY: Micros = 20_000;
+
+/// Whose messages are in the batch, and where they go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Carrier {
+    id: PeerId,
+    counters: usize,
+    lane: Lane,
+    copy: Option<Lane>,
+}
+
+impl Carrier {
+    /// The way of a flow of this peer's, if there is one.
+    pub fn of(peer: &ShardPeer, flow: u32) -> Option<Self> {
+        let (lane, copy) = peer.lanes_of(flow)?;
+        let lane = *peer.lanes.get(lane)?;
+        let copy = copy.and_then(|copy| peer.lanes.get(copy)).copied();
+        Some(Self { id: peer.id, counters: peer.counters, lane, copy })
+    }
+}
+
+#[derive(Default)]
+pub struct Outgoing {
+    batch: Batch,
+    carrier: Option<Carrier>,
+    told: Micros,
+}
+
+impl Outgoing {
+    /// What is added from now on goes this way; what was for another leaves.
+    pub fn turn_to(&mut self, carrier: Carrier, shared: &Shared, now: Micros) {
+        if self.carrier != Some(carrier) {
+            self.flush(shared, now);
+            self.carrier = Some(carrier);
+        }
+    }
+
+    /// Seals a packet into the batch, which leaves as soon as it is full: so the other end can begin early.
+    pub fn seal(
+        &mut self,
+        (keypair, counter): (&Keypair, u64),
+        packet: &[u8],
+        mtu: u16,
+        shared: &Shared,
+        now: Micros,
+    ) {
+        let Some(Carrier { lane, .. }) = self.carrier else { return };
+        let length = DATA_OVERHEAD + padded(packet.len(), mtu as usize);
+        if !self.batch.has_room_for(&lane.to, length) {
+            self.flush(shared, now);
+        }
+        keypair.seal_message(counter, packet, self.batch.add(&lane.to, length));
+        if self.batch.is_full() {
+            self.flush(shared, now);
+        }
+    }
+
+    pub fn flush(&mut self, shared: &Shared, now: Micros) {
+        let count = self.batch.len() as u64;
+        let (Some(carrier), Some((bytes, stride, _))) = (self.carrier, self.batch.take()) else {
+            return;
+        };
+        let counters = &shared.counters;
+        let mut total = 0;
+        for lane in std::iter::once(&carrier.lane).chain(&carrier.copy) {
+            let Some(socket) = shared.socket(lane.endpoint.socket) else { continue };
+            let prefix = lane.to.prefix.map_or(0, |prefix| prefix.len());
+            let length = (bytes.len() + prefix * count as usize) as u64;
+            total += length;
+            counters.add(lane.counters + path_word::TX_PACKETS, count);
+            counters.add(lane.counters + path_word::TX_BYTES, length);
+            let Err(error) = socket.udp.send(bytes, stride, &lane.to) else { continue };
+            counters.add(word::SEND_FAILED, count);
+            if now.saturating_sub(self.told) < TELL_EVERY {
+                continue;
+            }
+            let notice = match error {
+                SendError::Dropped => continue, // as a wire would
+                SendError::TooBig => {
+                    Notice::TooBig(carrier.id, lane.path, (stride + prefix) as u16)
+                }
+                SendError::Failed(_) => Notice::Unreachable(carrier.id, lane.path),
+            };
+            self.told = now;
+            shared.inbox.offer(Message::Notice(notice));
+        }
+        counters.add(carrier.counters + peer_word::TX_PACKETS, count);
+        counters.add(carrier.counters + peer_word::TX_BYTES, total);
+        counters.add(word::TX_PACKETS, count);
+        counters.add(word::TX_BYTES, total);
+    }
+}
