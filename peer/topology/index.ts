@@ -1,0 +1,9 @@
+export type { DeltaRingLimits } from './delta-ring.ts'
+export type { Liveness } from './life.ts'
+export {
+  createTopology,
+  type Mark,
+  type Topology,
+  type TopologyDependencies,
+  type TopologyOptions,
+} from './topology.ts'
