@@ -1,4 +1,5 @@
 import { runStep } from '../../setup/step.ts'
+import { wireguardGo } from '../wireguard/index.ts'
 import { type RunOptions, root, type Tally } from './tally.ts'
 import { environment, runVitest, vitestCommand } from './vitest.ts'
 
@@ -10,12 +11,21 @@ export async function labTests(options: RunOptions): Promise<Tally> {
   const wrapper = process.getuid?.() === 0 ? [] : AS_USER
   const [command = '', ...args] = [...wrapper, 'unshare', '-nmp', '--fork', 'true']
   const allowed = await runStep(command, args, { cwd: root })
-  if (allowed.code === 0) return runVitest('lab', options, wrapper)
+  if (allowed.code === 0) {
+    await prepare()
+    return runVitest('lab', options, wrapper)
+  }
   const skipped = await countTests(options)
   const reason = allowed.output.trim().split('\n').at(-1) ?? `unshare ended with ${allowed.code}`
   const note = `SKIPPED: ${skipped} TESTS THAT NEED NETWORK NAMESPACES (${reason})`
   console.log(`\n${note}\ntry: run as root, or sysctl -w kernel.unprivileged_userns_clone=1\n`)
   return { name: 'TypeScript (lab)', passed: 0, failed: 0, skipped, seconds: allowed.seconds, notes: [note] }
+}
+
+/** What must be fetched is fetched here: inside the namespaces of an ordinary user there is no network. */
+async function prepare(): Promise<void> {
+  const rival = await wireguardGo()
+  console.log(`── ${rival.name}: ${'missing' in rival ? `cannot be had: ${rival.missing}` : rival.version}`)
 }
 
 async function countTests(options: RunOptions): Promise<number> {

@@ -1,0 +1,5 @@
+export { DEVICE, type End, type EndOptions, type Remote } from './end.ts'
+export { type KeyPair, makeKeyPair } from './keys.ts'
+export { startOurs } from './ours.ts'
+export { type Rival, wireguardGo, wireguardGoDebian } from './rivals.ts'
+export { startWireguardGo } from './wireguard-go.ts'
