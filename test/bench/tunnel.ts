@@ -27,9 +27,9 @@ export function entrant(
     measure: async () => {
       await using world = await up('two-hosts')
       const [from, to] = [world.node('a'), world.node('b')]
-      if (starter === null) return work({ from, to, address: to.address })
+      if (starter === null) return await work({ from, to, address: to.address })
       const address = await layTunnel(starter, from, to)
-      return work({ from, to, address })
+      return await work({ from, to, address }) // the world must outlive the work
     },
   }
 }

@@ -9,14 +9,16 @@ export async function startWireguardGo(program: string, options: EndOptions): Pr
   // Each node has a /run of its own, so every device can have the same name and control socket.
   const process = node.spawn(program, ['-f', DEVICE], { env: { LOG_LEVEL: 'error', WG_PROCESS_FOREGROUND: '1' } })
   const wg = async (...words: string[]) => (await node.exec('wg', words)).stdout
+  // wg opens /dev/stdin anew, which works for a pipe and not for the socket that Node gives us.
+  const wgSet = (secret: Buffer | undefined, ...words: string[]) =>
+    node.exec('sh', ['-c', 'cat | wg set "$@"', 'sh', DEVICE, ...words], { input: secret?.toString('base64') ?? '' })
   try {
     await until(START_TIMEOUT_MS, `${program} to listen`, async () => {
       const { code } = await node.exec('wg', ['show', DEVICE], { mayFail: true })
       if (process.child.exitCode !== null) throw new Error(`${program} ended: ${process.output()}`)
       return code === 0 ? true : null
     })
-    const secret = { input: keys.privateKey.toString('base64') }
-    await node.exec('wg', ['set', DEVICE, 'listen-port', listenPort.toString(), 'private-key', '/dev/stdin'], secret)
+    await wgSet(keys.privateKey, 'listen-port', listenPort.toString(), 'private-key', '/dev/stdin')
     for (const address of addresses) await node.exec('ip', ['address', 'add', address, 'dev', DEVICE])
     await node.exec('ip', ['link', 'set', DEVICE, ...(mtu === undefined ? [] : ['mtu', mtu.toString()]), 'up'])
   } catch (error) {
@@ -29,10 +31,7 @@ export async function startWireguardGo(program: string, options: EndOptions): Pr
     publicKey: keys.publicKey,
     address: addresses[0]?.replace(/\/.*/, '') ?? '',
     setPeer: async (remote) => {
-      const input = remote.presharedKey?.toString('base64') ?? ''
-      await node.exec('wg', ['set', DEVICE, 'peer', remote.publicKey.toString('base64'), ...peerWords(remote)], {
-        input,
-      })
+      await wgSet(remote.presharedKey, 'peer', remote.publicKey.toString('base64'), ...peerWords(remote))
     },
     handshakeAge: async (publicKey) => {
       const at = Number(field(await wg('show', DEVICE, 'latest-handshakes'), publicKey))
