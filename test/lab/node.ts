@@ -5,6 +5,7 @@ import { type End, type Place, withoutPrefix } from './layout.ts'
 import { SHORT_UDP_TIMEOUT_SECONDS } from './plan.ts'
 import { type LabProcess, type SpawnOptions, start } from './process.ts'
 import { internetRules, natRules } from './rules.ts'
+import { asSomebody, SOMEBODY, somebodySetup } from './somebody.ts'
 import { type Finished, runTool, type ToolOptions } from './tool.ts'
 
 /** The checkout's top folder. */
@@ -59,7 +60,13 @@ echo '${name}' >/etc/hostname
 cat >/etc/hosts <<'HOSTS'
 ${lines.join('\n')}
 HOSTS
+${somebodySetup}
 `
+}
+
+/** Further words for env, which stands before every command, and for who is to run it. */
+function become({ as }: { readonly as?: 'somebody' }): string[] {
+  return as === undefined ? [] : [`HOME=${SOMEBODY.home}`, `USER=${SOMEBODY.name}`, ...asSomebody()]
 }
 
 class HeldNode implements OwnedNode {
@@ -84,11 +91,11 @@ class HeldNode implements OwnedNode {
   }
 
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): LabProcess {
-    return start([...enter(this.#holder.pid, options.cwd ?? checkout), command, ...args], options)
+    return start([...enter(this.#holder.pid, options.cwd ?? checkout), ...become(options), command, ...args], options)
   }
 
   exec(command: string, args: readonly string[], options: ToolOptions = {}): Promise<Finished> {
-    return runTool([...enter(this.#holder.pid, checkout), command, ...args], options)
+    return runTool([...enter(this.#holder.pid, checkout), ...become(options), command, ...args], options)
   }
 
   async counters(): Promise<Record<string, Counters>> {

@@ -5,6 +5,8 @@ import { LabError } from './error.ts'
 import { until } from './until.ts'
 
 export interface SpawnOptions {
+  /** In a host: as the ordinary user that it knows, with that one's HOME. */
+  readonly as?: 'somebody'
   /** Added to this process's environment. */
   readonly env?: NodeJS.ProcessEnv
   /** The checkout's top folder unless said. */

@@ -9,6 +9,8 @@ export interface Finished {
 }
 
 export interface ToolOptions {
+  /** In a host: as the ordinary user that it knows, with that one's HOME. */
+  readonly as?: 'somebody'
   readonly input?: string
   /** 30 s unless said. */
   readonly timeoutMs?: number
