@@ -1,81 +1,35 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect, createServer, isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { MeshAddresses } from '@ropewalk/shared/addressing'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { type Device, WireguardError } from 'node-wireguard'
-
-const DIAL_TIMEOUT_MS = 10_000
-
-export interface DialOptions {
-  readonly timeoutMs?: number
-  readonly signal?: AbortSignal
-}
-
-/** Something that accepts connections until it is closed. */
-export interface MeshListener {
-  readonly port: number
-  close(): Promise<void>
-}
+import { kernelMesh, type MeshNetwork, type MeshTarget } from '../tunnels/index.ts'
 
 /** TCP and echo on mesh addresses, whichever stack carries them: the kernel's by a TUN, or the engine's without root. */
-export interface MeshNetwork {
-  /** @throws RopewalkError `target-refused`, `unreachable`, `timeout` */
-  dial(address: string, port: number, options?: DialOptions): Promise<Socket>
-  /** Accepts on both of this node's mesh addresses. @throws RopewalkError `address-in-use` */
-  listen(port: number, onSocket: (socket: Socket) => void): Promise<MeshListener>
+export interface EchoNetwork extends MeshNetwork {
   /** One echo: the round trip in milliseconds. @throws RopewalkError `timeout`, `unreachable`, `missing-tool` */
   ping(address: string, options: { readonly timeoutMs: number }): Promise<number>
 }
 
 /** The network of a device; `own` are this node's mesh addresses. */
-export function createMeshNetwork(device: Device, own: MeshAddresses): MeshNetwork {
+export function createMeshNetwork(device: Device, own: MeshAddresses): EchoNetwork {
   return device.backend === 'tun' ? new KernelNetwork(own) : new EngineNetwork(device)
 }
 
-class KernelNetwork implements MeshNetwork {
-  readonly #own: MeshAddresses
+class KernelNetwork implements EchoNetwork {
+  readonly #tcp: MeshNetwork
 
   constructor(own: MeshAddresses) {
-    this.#own = own
+    this.#tcp = kernelMesh([own.v6, own.v4])
   }
 
-  async dial(
-    address: string,
-    port: number,
-    { timeoutMs = DIAL_TIMEOUT_MS, signal }: DialOptions = {},
-  ): Promise<Socket> {
-    signal?.throwIfAborted()
-    const localAddress = isIPv6(address) ? this.#own.v6 : this.#own.v4
-    const socket = connect({ host: address, port, localAddress, allowHalfOpen: true, noDelay: true })
-    const stop = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])])
-    try {
-      await once(socket, 'connect', { signal: stop })
-      return socket
-    } catch (error) {
-      socket.destroy()
-      throw dialError(stop.aborted ? stop.reason : error, address, port)
-    }
+  dial(target: MeshTarget): Promise<Socket> {
+    return this.#tcp.dial(target)
   }
 
-  async listen(port: number, onSocket: (socket: Socket) => void): Promise<MeshListener> {
-    const servers = await Promise.all(
-      [this.#own.v6, this.#own.v4].map(async (host) => {
-        const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket)
-        server.listen({ host, port, ipv6Only: isIPv6(host) })
-        await once(server, 'listening')
-        server.on('error', () => {})
-        return server
-      }),
-    ).catch((error: unknown) => {
-      throw toRopewalkError(error)
-    })
-    return {
-      port,
-      close: async () => {
-        await Promise.all(servers.map((server) => new Promise<void>((done) => server.close(() => done()))))
-      },
-    }
+  listen(port: number, onSocket: (socket: Socket) => void): Promise<{ close(): void }> {
+    return this.#tcp.listen(port, onSocket)
   }
 
   /** The kernel's stack has no unprivileged echo for Node: the `ping` program of the system does it. */
@@ -101,25 +55,24 @@ class KernelNetwork implements MeshNetwork {
   }
 }
 
-class EngineNetwork implements MeshNetwork {
+class EngineNetwork implements EchoNetwork {
   readonly #device: Device
 
   constructor(device: Device) {
     this.#device = device
   }
 
-  async dial(address: string, port: number, options: DialOptions = {}): Promise<Socket> {
+  async dial(target: MeshTarget): Promise<Socket> {
     try {
-      return await this.#device.dial({ address, port, timeoutMs: DIAL_TIMEOUT_MS, ...options })
+      return await this.#device.dial(target)
     } catch (error) {
-      throw dialError(error, address, port)
+      throw engineError(error)
     }
   }
 
-  async listen(port: number, onSocket: (socket: Socket) => void): Promise<MeshListener> {
+  async listen(port: number, onSocket: (socket: Socket) => void): Promise<{ close(): void }> {
     try {
-      const listener = await this.#device.listen({ port }, onSocket)
-      return { port, close: async () => listener.close() }
+      return await this.#device.listen({ port }, onSocket)
     } catch (error) {
       throw engineError(error)
     }
@@ -132,13 +85,6 @@ class EngineNetwork implements MeshNetwork {
       throw engineError(error)
     }
   }
-}
-
-function dialError(error: unknown, address: string, port: number): RopewalkError {
-  const known = error instanceof WireguardError ? engineError(error) : toRopewalkError(error)
-  const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
-  const code = refused ? 'target-refused' : known.code
-  return new RopewalkError(code, `${address} port ${port}: ${known.message}`, { hint: known.hint, cause: error })
 }
 
 /** The engine's codes in ours. */

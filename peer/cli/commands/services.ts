@@ -1,28 +1,5 @@
-import { RopewalkError } from '@ropewalk/shared/errors'
-import { serviceSchema } from '@ropewalk/shared/policy'
-import type { z } from 'zod'
+import { parseExpose } from '../../tunnels/index.ts'
 import type { CommandSpec } from '../program.ts'
-
-/** The ports of services that go by their name alone. */
-const WELL_KNOWN: Readonly<Record<string, number>> = { ssh: 22 }
-
-/** `jupyter=8888`, `ssh`; TCP unless said. @throws RopewalkError `bad-usage` */
-export function parseService(
-  text: string,
-  kind: { http?: boolean; udp?: boolean } = {},
-): z.output<typeof serviceSchema> {
-  const [name = '', port] = text.split('=')
-  const parsed = serviceSchema.safeParse({
-    name,
-    port: port === undefined ? WELL_KNOWN[name] : Number(port),
-    protocol: kind.udp ? 'udp' : 'tcp',
-    http: kind.http === true,
-  })
-  if (parsed.success) return parsed.data
-  throw new RopewalkError('bad-usage', `“${text}” names no service`, {
-    hint: 'write NAME=PORT, e.g. jupyter=8888; ssh alone means ssh=22',
-  })
-}
 
 export const services: CommandSpec = {
   name: 'services',
@@ -53,7 +30,7 @@ export const expose: CommandSpec = {
       .option('--udp', 'it speaks UDP')
       .action((text: string, kind: { http?: boolean; udp?: boolean }) =>
         run(async (cli) => {
-          const answer = await (await cli.peer()).api.expose({ body: parseService(text, kind) })
+          const answer = await (await cli.peer()).api.expose({ body: parseExpose(text, kind) })
           cli.print(answer, () => `${answer.service.name} on port ${answer.service.port} is open to members.\n`)
         }),
       ),

@@ -1,0 +1,220 @@
+import { randomUUID } from 'node:crypto'
+import { networkInterfaces } from 'node:os'
+import type { Status } from '@ropewalk/shared/api'
+import { type Startable, startable } from '@ropewalk/shared/lifecycle'
+import type { Logger } from '@ropewalk/shared/logger'
+import { DEFAULT_POLICY, type Policy, policySchema } from '@ropewalk/shared/policy'
+import type { Device } from 'node-wireguard'
+import { createLocalServer } from './api/index.ts'
+import { type Connectivity, createConnectivity } from './connectivity/index.ts'
+import { createDiscovery, type Discovery, type Fetcher } from './discovery/index.ts'
+import { followMembers } from './follow-members.ts'
+import { localHandlers, openLocalStream } from './local-handlers.ts'
+import { type Membership, prepareMembership } from './membership.ts'
+import { createMeshNetwork, createNames, type EchoNetwork, openMeshDevice } from './network/index.ts'
+import type { PeerOptions } from './options.ts'
+import { createReports } from './reports.ts'
+import { routeTo } from './routes.ts'
+import { createDiscoveryMemory, type State } from './state/index.ts'
+import { createTopology, type Topology } from './topology/index.ts'
+import { tunnelMembers } from './tunnel-members.ts'
+import { createServices, createTunnels, type Services, type Tunnels } from './tunnels/index.ts'
+
+export interface PeerDependencies {
+  readonly logger: Logger
+  /** Fetches a relay's signed record; TLS names are not what is trusted. */
+  readonly fetch: Fetcher
+  /** Called when somebody asks this peer to stop, by its socket. */
+  readonly shutdown: () => void
+}
+
+/** The rooms of a running peer. */
+export interface Rooms {
+  readonly options: PeerOptions
+  readonly logger: Logger
+  readonly state: State
+  readonly discovery: Discovery
+  readonly device: Device
+  readonly mesh: EchoNetwork
+  readonly connectivity: Connectivity
+  readonly services: Services
+  readonly tunnels: Tunnels
+  readonly policy: () => Policy
+  /** The mesh as this node knows it. */
+  readonly topology: Topology
+  /** What discovery wants people to know, by code. */
+  readonly warnings: ReadonlyMap<string, Warning>
+  readonly startedAtMs: number
+}
+
+type Warning = Status['warnings'][number]
+
+/** One node of the network: everything that runs on a worker or a laptop, and inside every relay. */
+export interface Peer extends Startable {
+  /** @throws Error before `start` has returned */
+  readonly rooms: Rooms
+}
+
+/** A peer that is not started yet. `start` joins the network first if it has to, which may take a while. */
+export function createPeer(options: PeerOptions, dependencies: PeerDependencies): Peer {
+  const running: Startable[] = []
+  let rooms: Rooms | undefined
+  const life = startable({
+    async start(signal) {
+      rooms = await assemble(options, dependencies, async (part) => {
+        signal.throwIfAborted()
+        running.push(part)
+        await part.start({ signal })
+        return part
+      })
+    },
+    async stop() {
+      for (let part = running.pop(); part !== undefined; part = running.pop()) await part.stop()
+    },
+  })
+  return {
+    get rooms() {
+      if (rooms === undefined) throw new Error('the peer has not started')
+      return rooms
+    },
+    start: (start) => life.start(start),
+    stop: () => life.stop(),
+    [Symbol.asyncDispose]: () => life.stop(),
+  }
+}
+
+type Run = <T extends Startable>(part: T) => Promise<T>
+
+/** Builds the rooms from the ground up: each stands on those before it, and they stop in the reverse order. */
+async function assemble(options: PeerOptions, dependencies: PeerDependencies, run: Run): Promise<Rooms> {
+  const { logger, fetch } = dependencies
+  const startedAtMs = Date.now()
+  const membership = await prepareMembership(options, startedAtMs)
+  const { state, network, identity } = membership
+  await run(asStartable(membership))
+  const discovery = await run(
+    createDiscovery(
+      {
+        network,
+        nodeKey: identity.nodeKey,
+        wireguardKeys: identity.wireguardKeys,
+        bundle: membership.bundle,
+        waysIn: membership.waysIn,
+        minRevocationSeq: membership.minRevocationSeq,
+        listen: membership.listen,
+        mdns: options.interfaces === undefined,
+        ...(options.relay === undefined ? {} : { relay: options.relay.front, announce: options.relay.announce }),
+      },
+      { memory: await createDiscoveryMemory(state, network), fetch, logger: logger.child({ room: 'discovery' }) },
+    ),
+  )
+  const { addresses } = discovery.self
+  const device = await openMeshDevice(
+    {
+      wireguardKeys: identity.wireguardKeys,
+      network,
+      addresses,
+      listenPort: membership.listenPort,
+      rootless: options.rootless,
+      tunName: options.tunName,
+      loopbackOnly: options.interfaces?.every((name) => name === 'lo') === true,
+    },
+    logger.child({ room: 'network' }),
+  )
+  await run(startable({ start: () => undefined, stop: () => device.close() }))
+  const connectivity = await run(
+    createConnectivity(
+      { interfaces: options.interfaces, meshInterfaces: device.backend === 'tun' ? [options.tunName] : [] },
+      {
+        device,
+        discovery,
+        networkInterfaces,
+        logger: logger.child({ room: 'connectivity' }),
+        nowMs: () => Date.now(),
+        random: Math.random,
+      },
+    ),
+  )
+  const mesh = createMeshNetwork(device, addresses)
+  const services = createServices(membership.exposed)
+  const policy = (): Policy => policyOf(discovery)
+  const tunnels = await run(
+    createTunnels(
+      { agent: true },
+      {
+        key: identity.nodeKey,
+        members: tunnelMembers(discovery, () => Date.now()),
+        services,
+        policy,
+        self: () => discovery.self,
+        logger: logger.child({ room: 'tunnels' }),
+        mesh,
+        routeTo: (nodeId) => routeTo(discovery, connectivity, nodeId),
+      },
+    ),
+  )
+  const topology = await run(
+    createTopology(
+      { liveness: options.relay === undefined ? 'discovery' : 'reports', epoch: randomUUID() },
+      { discovery, links: connectivity, nowMs: () => Date.now(), logger: logger.child({ room: 'topology' }) },
+    ),
+  )
+  const warnings = new Map<string, Warning>()
+  const unsubscribe = discovery.onChange((event) => {
+    if (event.kind !== 'warning') return
+    warnings.set(event.code, { code: event.code, message: event.message, hint: event.hint ?? 'ropewalk doctor' })
+  })
+  await run(startable({ start: () => undefined, stop: unsubscribe }))
+  const rooms: Rooms = {
+    options,
+    logger,
+    state,
+    discovery,
+    device,
+    mesh,
+    connectivity,
+    services,
+    tunnels,
+    policy,
+    topology,
+    warnings,
+    startedAtMs,
+  }
+  await run(followMembers(rooms))
+  await run(createReports({ discovery, connectivity }))
+  if (device.backend === 'tun') {
+    const directory = {
+      byName: (name: string) => discovery.member(name),
+      byAddress: (address: string) => discovery.member(address),
+    }
+    await run(
+      createNames(
+        { network: network.name, addresses, mode: options.names },
+        { directory, logger: logger.child({ room: 'network' }) },
+      ),
+    )
+  }
+  await run(
+    createLocalServer(
+      { doors: options.doors },
+      {
+        handlers: localHandlers(rooms, dependencies.shutdown),
+        openStream: (query, signal) => openLocalStream(rooms, query, signal),
+        logger: logger.child({ room: 'api' }),
+      },
+    ),
+  )
+  logger.info('peer is up', { name: discovery.self.name, addresses, mode: device.backend })
+  return rooms
+}
+
+/** The folder belongs to this process until it has stopped. */
+function asStartable(membership: Membership): Startable {
+  return startable({ start: () => undefined, stop: () => membership.lock[Symbol.dispose]() })
+}
+
+function policyOf(discovery: Discovery): Policy {
+  const statement = discovery.policy()
+  if (statement === undefined) return DEFAULT_POLICY
+  return policySchema.parse(JSON.parse(Buffer.from(statement.rules).toString('utf8')))
+}
