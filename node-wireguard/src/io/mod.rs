@@ -8,6 +8,7 @@ pub mod netlink;
 pub mod offload;
 mod poll;
 mod shared;
+pub mod socket;
 mod tun;
 mod udp;
 

@@ -20,6 +20,12 @@ pub fn enter_empty_network() -> io::Result<()> {
     unshare(libc::CLONE_NEWNET)
 }
 
+/// Lets the kernel kill the calling process when the thread that started it ends. Any change of user clears this again.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes one plain integer.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) }).map(drop)
+}
+
 fn unshare(flags: libc::c_int) -> io::Result<()> {
     // SAFETY: unshare takes plain flags; descriptors and memory stay shared with the other threads.
     check(unsafe { libc::unshare(flags) }).map(drop)

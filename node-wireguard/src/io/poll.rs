@@ -13,6 +13,8 @@ pub enum Interest {
     Read,
     Write,
     Both,
+    /// Both, told once each time that it changes (edge-triggered): read and write until `WouldBlock`.
+    Edges,
     /// Only the other side's end and errors, which are always reported.
     Nothing,
 }
@@ -23,6 +25,7 @@ impl Interest {
             Self::Read => libc::EPOLLIN,
             Self::Write => libc::EPOLLOUT,
             Self::Both => libc::EPOLLIN | libc::EPOLLOUT,
+            Self::Edges => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET,
             Self::Nothing => 0,
         }) as u32
     }
@@ -69,7 +72,7 @@ impl Default for Events {
     }
 }
 
-/// An epoll descriptor, level-triggered. It does not own what is registered: closing that removes it.
+/// An epoll descriptor, level-triggered unless asked otherwise. It does not own what is registered: closing that removes it.
 pub struct Poller(OwnedFd);
 
 impl Poller {

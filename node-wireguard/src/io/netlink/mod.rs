@@ -98,6 +98,22 @@ impl Netlink {
         self.ask(Request::link(link, up, up), "the interface cannot be brought up")
     }
 
+    /// Sends everything of one family that has no better route out by the link.
+    pub fn add_default_route(&mut self, link: u32, v6: bool) -> io::Result<()> {
+        let (family, scope) = if v6 {
+            (libc::AF_INET6, libc::RT_SCOPE_UNIVERSE)
+        } else {
+            (libc::AF_INET, libc::RT_SCOPE_LINK) // there is no gateway
+        };
+        // `struct rtmsg`: family, length of destination and source, service, table, who made it, scope, type, flags.
+        let (table, maker, kind) = (libc::RT_TABLE_MAIN, libc::RTPROT_STATIC, libc::RTN_UNICAST);
+        let fixed = [family as u8, 0, 0, 0, table, maker, scope, kind, 0, 0, 0, 0];
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        let request = Request::new(libc::RTM_NEWROUTE, flags, &fixed);
+        let request = request.attribute(libc::RTA_OIF, &link.to_ne_bytes());
+        self.ask(request, "the default route cannot be set")
+    }
+
     /// Adds one address with the length of its prefix, which becomes a route. IPv6 without duplicate detection.
     pub fn add_address(&mut self, link: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let (family, bits, flags) = match address {
