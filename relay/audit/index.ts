@@ -1,0 +1,1 @@
+export { type Audit, type AuditDependencies, type AuditEvent, type AuditOptions, createAudit } from './audit.ts'

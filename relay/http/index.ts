@@ -1,0 +1,6 @@
+export type { BearerDependencies } from './bearer.ts'
+export type { TunnelsView } from './handlers.ts'
+export type { HttpLimits } from './limits.ts'
+export { createRegistry } from './metrics.ts'
+export type { Tls } from './server.ts'
+export { createWeb, type Web, type WebDependencies, type WebOptions } from './web.ts'
