@@ -107,12 +107,13 @@ impl<V> Node<V> {
 #[derive(Clone, Debug)]
 struct Trie<V> {
     nodes: Vec<Node<V>>,
+    free: Vec<u32>, // places of nodes taken out
     root: u32,
 }
 
 impl<V> Trie<V> {
     fn new() -> Self {
-        Self { nodes: Vec::new(), root: NONE }
+        Self { nodes: Vec::new(), free: Vec::new(), root: NONE }
     }
 
     fn lookup(&self, key: u128) -> Option<&V> {
@@ -172,7 +173,12 @@ impl<V> Trie<V> {
     }
 
     fn add(&mut self, key: u128, length: u8, value: Option<V>) -> u32 {
-        self.nodes.push(Node { key, length, children: [NONE; 2], value });
+        let node = Node { key, length, children: [NONE; 2], value };
+        if let Some(at) = self.free.pop() {
+            self.nodes[at as usize] = node;
+            return at;
+        }
+        self.nodes.push(node);
         self.nodes.len() as u32 - 1
     }
 
@@ -184,34 +190,44 @@ impl<V> Trie<V> {
     }
 
     fn remove(&mut self, key: u128, length: u8) -> Option<V> {
-        let found =
-            |node: &Node<V>| node.key == key && node.length == length && node.value.is_some();
-        let at = self.nodes.iter().position(found)?;
-        let value = self.nodes[at].value.take();
-        self.rebuild();
-        value
+        // The links walked: from a node's side to the next; nothing is the root.
+        let (mut above, mut link, mut at) = (None, None, self.root);
+        while let Some(node) = self.nodes.get(at as usize)
+            && node.length < length
+            && node.holds(key)
+        {
+            (above, link) = (link, Some((at, bit(key, node.length))));
+            at = node.children[bit(key, node.length)];
+        }
+        let node = self.nodes.get_mut(at as usize)?;
+        if node.length != length || node.key != key {
+            return None;
+        }
+        let value = node.value.take()?;
+        self.splice(link, at);
+        if let Some((parent, _)) = link {
+            self.splice(above, parent);
+        }
+        Some(value)
+    }
+
+    /// Takes out a node that has lost its reason: no value, and no two ways to part.
+    fn splice(&mut self, link: Option<(u32, usize)>, at: u32) {
+        let node = &self.nodes[at as usize];
+        let only = match node.children {
+            _ if node.value.is_some() => return,
+            [only, NONE] | [NONE, only] => only,
+            _ => return,
+        };
+        self.link(link, only);
+        self.free.push(at);
     }
 
     fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        let mut changed = false;
-        for node in &mut self.nodes {
-            if node.value.as_ref().is_some_and(|value| !keep(value)) {
-                (node.value, changed) = (None, true);
-            }
-        }
-        if changed {
-            self.rebuild();
-        }
-    }
-
-    /// Without the nodes that lost their reason. Removal is rare, and each snapshot copies the whole anyway.
-    fn rebuild(&mut self) {
-        let nodes = std::mem::take(&mut self.nodes);
-        self.root = NONE;
-        for Node { key, length, value, .. } in nodes {
-            if let Some(value) = value {
-                self.insert(key, length, value);
-            }
+        let gone =
+            self.iter().filter(|(.., value)| !keep(value)).map(|(key, length, _)| (key, length));
+        for (key, length) in gone.collect::<Vec<_>>() {
+            self.remove(key, length);
         }
     }
 

@@ -118,6 +118,10 @@ proptest! {
                 }
             }
             prop_assert_eq!(table.iter().count(), naive.len());
+            for trie in [&table.v4, &table.v6] {
+                let (live, values) = (trie.nodes.len() - trie.free.len(), trie.iter().count());
+                prop_assert!(live <= (2 * values).saturating_sub(1), "{live} nodes for {values} prefixes");
+            }
         }
         for probe in probes {
             prop_assert_eq!(table.lookup(probe).copied(), naive_lookup(&naive, probe));

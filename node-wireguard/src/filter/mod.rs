@@ -3,6 +3,7 @@
 //! Only a packet of ours ever makes an entry, so nobody outside can open a flow or fill the table. What comes in by a rule
 //! needs no entry; our answer to it makes one that is marked as the remote's, so that it ends with its rule.
 
+mod flow;
 mod flows;
 mod fragments;
 mod rules;
@@ -10,7 +11,8 @@ mod rules;
 mod tests;
 
 use crate::packet::{Fragment, PacketView, Transport};
-use flows::{ACK, Flow, Flows, Key, Origin, RST, SYN, Stage};
+use flow::{ACK, Flow, Origin, RST, SYN, Stage};
+use flows::{Flows, Key};
 use fragments::Fragments;
 use rules::Rules;
 pub use rules::{FilterConfig, Rule, RuleProtocol};
@@ -80,13 +82,14 @@ impl Filter {
         self.rules = Rules::new(config);
         self.fragments = Fragments::new();
         let rules = &self.rules;
-        self.flows.each(|key, flow| {
+        self.flows.retain(|key, flow| {
             let allowed = rules.allow(key.protocol(), key.local_port(), key.remote());
             flow.origin = match (flow.origin, allowed) {
                 (Origin::Remote, false) => Origin::Refused,
                 (Origin::Refused | Origin::Unknown, true) => Origin::Remote,
                 (origin, _) => origin,
             };
+            true
         });
     }
 

@@ -141,6 +141,22 @@ fn a_connection_that_a_removed_rule_let_in_is_cut_and_stays_cut() {
 }
 
 #[test]
+fn a_connection_let_in_by_a_rule_may_come_again_between_the_same_ports() {
+    let mut filter = Filter::new(&rule(RuleProtocol::Tcp, 22, 22, &[]));
+    for start in [0, 5_000] {
+        assert!(passes(&mut filter, &samples::tcp(them(5), us(22), SYN, b""), start));
+        out(&mut filter, &samples::tcp(us(22), them(5), SYN_ACK, b""), start);
+        assert!(passes(&mut filter, &samples::tcp(them(5), us(22), ACK, b""), start));
+        if start == 0 {
+            out(&mut filter, &samples::tcp(us(22), them(5), RST, b""), 100);
+        }
+    }
+    filter.set_config(&FilterConfig::default());
+    out(&mut filter, &samples::tcp(us(22), them(5), ACK, b"still refused"), 60 * MINUTE);
+    assert!(!passes(&mut filter, &samples::tcp(them(5), us(22), ACK, b""), 60 * MINUTE));
+}
+
+#[test]
 fn a_connection_older_than_the_engine_goes_on() {
     let mut filter = Filter::new(&FilterConfig::default());
     out(&mut filter, &samples::tcp(us(40_000), them(22), ACK, b"still here"), 0);

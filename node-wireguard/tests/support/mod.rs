@@ -42,20 +42,28 @@ impl Node {
         let (tell, events) = channel();
         let tell = Mutex::new(tell);
         let addresses = vec![(IpAddr::V4(ip), 24)];
-        let interface = InterfaceOptions::Frames { fd: inner, mtu: 1408, addresses, merge_udp: false };
+        let interface =
+            InterfaceOptions::Frames { fd: inner, mtu: 1408, addresses, merge_udp: false };
         let options = DeviceOptions { private_key: private, listen, interface };
         let sink = Arc::new(move |event| drop(tell.lock().unwrap().send(event)));
         let device = Device::open(options, sink).unwrap();
         let frames = UnixDatagram::from(outer);
         frames.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let node =
-            Self { key: device.public_key(), device, private, ip, frames, events: Mutex::new(events) };
+        let node = Self {
+            key: device.public_key(),
+            device,
+            private,
+            ip,
+            frames,
+            events: Mutex::new(events),
+        };
         node.allow_udp();
         node
     }
 
     pub fn allow_udp(&self) {
-        let rule = FilterRule { protocol: FilterProtocol::Udp, ports: (0, 65_535), sources: vec![] };
+        let rule =
+            FilterRule { protocol: FilterProtocol::Udp, ports: (0, 65_535), sources: vec![] };
         self.device.set_filter(FilterConfig { allow: vec![rule] }).unwrap();
     }
 
