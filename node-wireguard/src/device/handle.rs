@@ -226,11 +226,13 @@ fn open_interface(options: InterfaceOptions) -> Result<Interface, DeviceError> {
             let doing = failed(format!("making the interface {name}"));
             let tun = Tun::open(&name, mtu, &addresses).map_err(doing)?;
             addresses.retain(|(address, _)| !tun.skipped().contains(address));
-            Ok((tun, mtu, addresses, true))
+            let merge_udp = tun.takes_udp_super_frames();
+            Ok((tun, mtu, addresses, merge_udp))
         }
         InterfaceOptions::Frames { fd, mtu, addresses, merge_udp } => {
             let tun =
                 Tun::from_fd(fd).map_err(failed("taking the frames descriptor".to_owned()))?;
+            let merge_udp = merge_udp && tun.takes_udp_super_frames();
             Ok((tun, mtu, addresses, merge_udp))
         }
     }
