@@ -1,7 +1,6 @@
 import { createServer as createHttp, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttps } from 'node:https'
-import type { Socket } from 'node:net'
-import { TUNNEL_UPGRADE } from '@ropewalk/shared/tunnel'
+import { TUNNEL_PATH } from '@ropewalk/shared/tunnel'
 
 /** What the public port is secured with: `none` is for loopback only, which the command line enforces. */
 export type Tls =
@@ -17,7 +16,7 @@ const MAX_HEADER_BYTES = 8_192
 
 /**
  * The HTTP server behind the one public port. It listens nowhere: connections are given to it by `emit('connection')`.
- * Only tunnels are upgraded; whatever else asks for an upgrade is answered as if it had not.
+ * Only the tunnels' path is upgraded; an upgrade asked for elsewhere is answered as if it had not been.
  */
 export function createWebServer(tls: Tls, handler: RequestListener): Server {
   const options = {
@@ -27,7 +26,7 @@ export function createWebServer(tls: Tls, handler: RequestListener): Server {
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: CHECK_EVERY_MS,
     noDelay: true,
-    shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === TUNNEL_UPGRADE,
+    shouldUpgradeCallback: (request: IncomingMessage) => request.url === TUNNEL_PATH,
   }
   const server =
     tls.kind === 'none'
@@ -49,27 +48,4 @@ export function createWebServer(tls: Tls, handler: RequestListener): Server {
 /** A server that is given its connections never says `listening`, upon which Node starts to watch their timeouts. */
 export function watchTimeouts(server: Server): void {
   server.emit('listening')
-}
-
-/** Hands connections to a server and gives each one's slot back when it has sent a whole request head. */
-export function acceptInto(server: Server): (socket: Socket, release: () => void) => void {
-  const slots = new Map<string, () => void>()
-  const heard = ({ socket }: IncomingMessage) => slots.get(keyOf(socket))?.()
-  server.on('request', heard)
-  server.on('upgrade', heard)
-  return (socket, release) => {
-    const key = keyOf(socket)
-    const settle = () => {
-      slots.delete(key)
-      release()
-    }
-    slots.set(key, settle)
-    socket.once('close', settle)
-    server.emit('connection', socket)
-  }
-}
-
-/** A TLS socket shows the address of the connection below it; both ends' ports make it one of a kind. */
-function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }

@@ -1,5 +1,4 @@
 import type { IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PROBLEM_TYPE, RopewalkError, toProblem } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
@@ -7,7 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { createWatchers, registerTopologyMetrics } from '../topology/index.ts'
 import { answerClientError } from './client-error.ts'
 import { addRelay, type RelayAppDependencies, type RelayAppOptions } from './relay-app.ts'
-import { acceptInto, createWebServer, type Tls, watchTimeouts } from './server.ts'
+import { createWebServer, type Tls, watchTimeouts } from './server.ts'
 
 /** A signed list of revocations may have 512 KiB, in base64url and JSON. */
 const BODY_LIMIT_BYTES = 1_500_000
@@ -25,15 +24,15 @@ export interface WebDependencies extends Omit<RelayAppDependencies, 'watchers'> 
 
 /** The relay's HTTP side. It listens nowhere: the front gives it connections. */
 export interface Web extends Startable {
-  /** Takes a connection whose first bytes are TLS, or HTTP where there is no TLS; `release` is called once it has asked something. */
-  accept(socket: Socket, release: () => void): void
+  /** Connections are given to it by `emit('connection')`. @throws Error before `start` */
+  readonly server: Server
   /** For `inject`. @throws Error before `start` */
   readonly app: FastifyInstance
 }
 
 /** Makes the HTTP side of a relay. */
 export function createWeb(options: WebOptions, dependencies: WebDependencies): Web {
-  let running: { readonly app: FastifyInstance; readonly accept: Web['accept'] } | undefined
+  let running: { readonly app: FastifyInstance; readonly server: Server } | undefined
   let stopping = false
   const undo: (() => Promise<void>)[] = []
   const life = startable({
@@ -72,7 +71,7 @@ export function createWeb(options: WebOptions, dependencies: WebDependencies): W
       await app.ready()
       await watchers.start()
       watchTimeouts(web)
-      running = { app, accept: acceptInto(web) }
+      running = { app, server: web }
     },
     async stop() {
       stopping = true
@@ -80,14 +79,16 @@ export function createWeb(options: WebOptions, dependencies: WebDependencies): W
       running = undefined
     },
   })
+  const get = () => {
+    if (running === undefined) throw new Error('the HTTP side does not run')
+    return running
+  }
   return {
     get app() {
-      if (running === undefined) throw new Error('the HTTP side has not started')
-      return running.app
+      return get().app
     },
-    accept(socket, release) {
-      if (running === undefined) socket.destroy()
-      else running.accept(socket, release)
+    get server() {
+      return get().server
     },
     start: (start) => life.start(start),
     stop: () => life.stop(),
