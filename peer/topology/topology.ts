@@ -187,6 +187,7 @@ class LiveTopology implements Topology {
   #onReport(report: Report, from: Member): void {
     const links = describeLinks(report.links)
     this.#lost.delete(from.nodeId)
+    this.#placeMembers() // a newcomer's first words may come before its place is made
     this.#collector.report(from.nodeId, { sequence: report.seq, at: report.atMs, links }, this.#deps.nowMs())
     this.#soon()
   }
@@ -203,25 +204,30 @@ class LiveTopology implements Topology {
     const began = performance.now()
     const now = this.#deps.nowMs()
     const own = this.#ownReport(now)
-    this.#takeMembers(now)
+    this.#placeMembers()
+    this.#judgeMembers(now)
     if (own !== undefined) this.#collector.report(this.#deps.discovery.self.nodeId, own, now)
     const delta = this.#collector.advance(now)
     if (delta !== undefined) this.#publish(delta)
     this.#restMs = Math.max(GATHER_MS, (performance.now() - began) * (1 / BUSY_SHARE - 1))
   }
 
-  #takeMembers(nowMs: number): void {
+  /** Tells the collector who there is, when that has changed. */
+  #placeMembers(): void {
+    if (!this.#membersChanged) return
+    this.#membersChanged = false
     const { discovery } = this.#deps
     const members = [discovery.self, ...discovery.members()]
-    if (this.#membersChanged) {
-      this.#membersChanged = false
-      const known = new Set(members.map(({ nodeId }) => nodeId))
-      for (const id of [...this.#lost.keys()]) if (!known.has(id)) this.#lost.delete(id)
-      for (const id of [...this.#revoked.keys()]) if (known.has(id)) this.#revoked.delete(id)
-      this.#collector.setNodes([...members, ...this.#revoked.values()].map(describeNode))
-      this.#collector.setRelays(members.flatMap(describeRelay))
-    }
-    for (const member of [...members, ...this.#revoked.values()]) {
+    const known = new Set(members.map(({ nodeId }) => nodeId))
+    for (const id of [...this.#lost.keys()]) if (!known.has(id)) this.#lost.delete(id)
+    for (const id of [...this.#revoked.keys()]) if (known.has(id)) this.#revoked.delete(id)
+    this.#collector.setNodes([...members, ...this.#revoked.values()].map(describeNode))
+    this.#collector.setRelays(members.flatMap(describeRelay))
+  }
+
+  #judgeMembers(nowMs: number): void {
+    const { discovery } = this.#deps
+    for (const member of [discovery.self, ...discovery.members(), ...this.#revoked.values()]) {
       const sign = signOfLife(member, {
         liveness: this.#liveness,
         nowMs,
