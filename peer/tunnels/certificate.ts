@@ -1,7 +1,8 @@
 import 'reflect-metadata'
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
+import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { cryptoProvider, X509CertificateGenerator } from '@peculiar/x509'
+import { cryptoProvider, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
 import type { SigningKey } from '@ropewalk/shared/identity'
 
 const ED25519 = { name: 'Ed25519' } as const
@@ -28,4 +29,33 @@ export async function innerContext(key: SigningKey): Promise<SecureContext> {
     minVersion: 'TLSv1.3',
     sigalgs: 'ed25519',
   })
+}
+
+/** A certificate and its key as PEM. */
+export interface PemPair {
+  readonly cert: string
+  readonly key: string
+}
+
+/**
+ * A self-signed certificate for a web server of that host, one year: for relays without one of an authority. Browsers
+ * warn about it; tunnels do not look at it. P-256, since browsers speak no Ed25519.
+ */
+export async function selfSignedWeb(host: string): Promise<PemPair> {
+  cryptoProvider.set(globalThis.crypto)
+  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+  const dayMs = 24 * 3_600_000
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    serialNumber: `01${randomBytes(8).toString('hex')}`,
+    name: [{ CN: [host] }],
+    notBefore: new Date(Date.now() - dayMs),
+    notAfter: new Date(Date.now() + 365 * dayMs),
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    keys,
+    extensions: [new SubjectAlternativeNameExtension([{ type: isIP(host) === 0 ? 'dns' : 'ip', value: host }])],
+  })
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  const key = ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----', ''].join('\n')
+  return { cert: certificate.toString('pem'), key }
 }

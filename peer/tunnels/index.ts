@@ -1,5 +1,6 @@
 export type { AgentState } from './agent.ts'
 export { breakOff } from './break-off.ts'
+export { innerContext, type PemPair, selfSignedWeb } from './certificate.ts'
 export { type Channel, createChannel, errorOf, type Heartbeat } from './channel.ts'
 export { createForward, type Forward, type ForwardDependencies, type ForwardOptions } from './forward.ts'
 export { kernelMesh, type MeshNetwork, type MeshTarget } from './mesh-network.ts'

@@ -1,0 +1,13 @@
+export type { TunnelEvent } from './events.ts'
+export { createFront, type Front, type FrontDependencies, type FrontOptions } from './front.ts'
+export { createTunnelMetrics, type TunnelMetrics } from './metrics.ts'
+export { createSources, type SourceLimits, type Sources } from './sources.ts'
+export type { Splice, Splicer } from './splice.ts'
+export {
+  createRelayTunnels,
+  type RelayTunnels,
+  type TunnelCounts,
+  type TunnelsDependencies,
+  type TunnelsOptions,
+} from './tunnels.ts'
+export { createWebDoor, type WebDoor } from './web-door.ts'
