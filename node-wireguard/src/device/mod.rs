@@ -34,3 +34,6 @@ pub use options::{
     DeviceOptions, ForwardSession, InterfaceOptions, PathConfig, PeerConfig, PublicKey, Schedule,
 };
 pub use status::{DeviceStatus, PathState, PathStatus, PeerStatus, SocketInfo};
+
+#[cfg(test)]
+mod tests;

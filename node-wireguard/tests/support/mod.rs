@@ -48,7 +48,8 @@ impl Node {
         let sink = Arc::new(move |event| drop(tell.lock().unwrap().send(event)));
         let device = Device::open(options, sink).unwrap();
         let frames = UnixDatagram::from(outer);
-        frames.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        frames.set_nonblocking(false).unwrap();
+        frames.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         let node = Self {
             key: device.public_key(),
             device,

@@ -1,0 +1,171 @@
+//! What strangers and peers must not be able to do.
+
+mod support;
+
+use node_wireguard::device::counters::word;
+use node_wireguard::device::{FilterConfig, PathState};
+use node_wireguard::noise::{Local, Protocol, ProtocolOptions, PublicKey, Timestamp};
+use node_wireguard::stun;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use support::*;
+
+fn count(node: &Node, word: usize) -> u64 {
+    node.device.counters().get(word)
+}
+
+#[test]
+fn a_packet_from_an_address_that_is_not_the_peers_is_dropped() {
+    let (a, b) = (Node::new(1), Node::new(2));
+    introduce(&a, &b);
+    deliver(&b, &a, b"true");
+    b.send_packet(&udp_packet(Ipv4Addr::new(10, 0, 0, 77), a.ip, b"forged"));
+    b.send_packet(b"\x45no packet");
+    deliver(&b, &a, b"true again");
+    assert_eq!(count(&a, word::WRONG_SOURCE), 1);
+    assert_eq!(count(&b, word::BAD_FRAME), 1);
+}
+
+#[test]
+fn only_answers_come_in_through_a_closed_filter() {
+    let (a, b) = (Node::new(1), Node::new(2));
+    a.device.set_filter(FilterConfig::default()).unwrap();
+    introduce(&a, &b);
+    deliver(&a, &b, b"hello");
+    b.send_packet(&other_port(&udp_packet(b.ip, a.ip, b"unasked"), 9));
+    a.until("a refusal", |a| count(a, word::FILTERED) == 1);
+    // b answers the flow that a has opened: ports change places.
+    let mut answer = udp_packet(b.ip, a.ip, b"answer");
+    answer[20..24].rotate_left(2);
+    b.send_packet(&answer);
+    assert_eq!(a.receive().as_deref(), Some(&b"answer"[..]));
+}
+
+fn other_port(packet: &[u8], port: u8) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    (packet[21], packet[23]) = (port, port);
+    packet
+}
+
+#[test]
+fn datagrams_that_were_recorded_do_nothing_when_they_come_again() {
+    let (a, b, mut middle) = (Node::new(1), Node::new(2), Middle::new());
+    a.add(b.config());
+    b.add(a.config());
+    middle.between(a.address(0), b.address(0));
+    a.device.update_paths(b.key, vec![path(1, 0, middle.address())]).unwrap();
+    b.device.update_paths(a.key, vec![path(1, 0, middle.address())]).unwrap();
+    a.send(b.ip, b"once");
+    let mut got = None;
+    middle.pump("a packet", |_| {
+        got = got.take().or_else(|| b.receive_within(Duration::from_millis(1)));
+        got.is_some()
+    });
+    for _ in 0..20 {
+        middle.step();
+    }
+    let (handshakes, sent) = (count(&b, word::HANDSHAKES), middle.seen.len());
+    let stranger = UdpSocket::bind(local(0)).unwrap();
+    for (from, bytes) in middle.seen.clone() {
+        let to = if from == a.address(0) { b.address(0) } else { a.address(0) };
+        stranger.send_to(&bytes, to).unwrap();
+        middle.inject(to, &bytes);
+    }
+    assert!(b.receive_within(Duration::from_millis(300)).is_none() && sent > 3);
+    assert!(count(&b, word::REPLAYED) >= 2 && count(&b, word::PROBES_REFUSED) >= 2);
+    assert_eq!(count(&b, word::HANDSHAKES), handshakes);
+    let status = b.device.status().unwrap();
+    assert!(status.peers[0].paths.iter().all(|path| path.remote == middle.address()));
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.recv(&mut [0; 2000]).is_err(), "nobody answers a recording");
+}
+
+#[test]
+fn garbage_of_every_kind_is_counted_and_a_flow_beside_it_goes_on() {
+    let (a, b) = (Node::new(1), Node::new(2));
+    introduce(&a, &b);
+    deliver(&a, &b, b"before");
+    let stranger = UdpSocket::bind(local(0)).unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let heads: [&[u8]; 12] = [
+        &[1, 0, 0, 0],
+        &[2, 0, 0, 0],
+        &[3, 0, 0, 0],
+        &[4, 0, 0, 0],
+        b"\x80RWK",
+        b"\x81RWK",
+        b"\x82RWK",
+        b"\x84RWK",
+        b"\x85RWK",
+        b"\x87RWK",
+        &[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42],
+        &[],
+    ];
+    for round in 0..20_000u32 {
+        let head = heads[(next() % 12) as usize];
+        let length = [0, 1, 7, 31, 32, 64, 92, 108, 148, 1452][(next() % 10) as usize];
+        let mut bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+        let front = head.len().min(length);
+        bytes[..front].copy_from_slice(&head[..front]);
+        stranger.send_to(&bytes, b.address(0)).unwrap();
+        if round % 1_000 == 0 {
+            deliver(&a, &b, &round.to_le_bytes());
+        }
+    }
+    deliver(&b, &a, b"after");
+    let unknown = count(&b, word::UNKNOWN_KIND) + count(&b, word::UNKNOWN_SESSION);
+    assert!(unknown > 1_000 && count(&b, word::HANDSHAKES_REFUSED) > 100, "{unknown}");
+    assert_eq!(b.path(a.key, 1).unwrap().state, PathState::Active);
+}
+
+#[test]
+fn under_a_flood_of_handshakes_strangers_get_cookies_and_a_peer_still_gets_in() {
+    let (a, b) = (Node::new(1), Node::new(2));
+    let flood: Vec<_> = (0..3_000u32)
+        .map(|index| {
+            let mut private = [3; 32];
+            private[..4].copy_from_slice(&index.to_le_bytes());
+            let options = ProtocolOptions {
+                remote: PublicKey(b.key),
+                preshared_key: [0; 32],
+                keepalive_seconds: 0,
+                vanilla: false,
+            };
+            let mut protocol = Protocol::new(Arc::new(Local::new(private)), options, 0).unwrap();
+            protocol.initiate(10_000, Timestamp::now(), index).unwrap()
+        })
+        .collect();
+    let stranger = UdpSocket::bind(local(0)).unwrap();
+    for message in &flood {
+        stranger.send_to(message, b.address(0)).unwrap();
+    }
+    introduce(&a, &b);
+    deliver(&a, &b, b"in spite of it");
+    b.until("cookies", |b| count(b, word::COOKIES_SENT) > 0);
+    let mut buffer = [0; 200];
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = stranger.recv(&mut buffer).unwrap();
+    assert_eq!((length, buffer[0]), (64, 3), "a cookie, shorter than what asked for it");
+}
+
+#[test]
+fn stun_is_passed_on_and_limited() {
+    let (a, b) = (Node::new(1), Node::new(2));
+    let request = stun::write_request([5; 12], 64);
+    a.device.send_control(0, b.address(0), &request).unwrap();
+    b.wait_for("STUN", |event| {
+        use node_wireguard::device::Event::Control;
+        matches!(event, Control { from, bytes, .. } if *from == a.address(0) && *bytes == request)
+    });
+    for _ in 0..1_000 {
+        a.device.send_control(0, b.address(0), &request).unwrap();
+    }
+    b.until("a limit", |b| count(b, word::STUN_LIMITED) > 0);
+}
