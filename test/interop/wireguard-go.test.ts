@@ -57,7 +57,9 @@ describe.each(rivals.map((rival) => [rival.name, rival] as const))('our device a
       await move(mover)
       await running.replied(20)
       const { longestGapMs } = await running.stop()
-      expect(longestGapMs).toBeLessThan(2000)
+      // Debian's of 2022 keeps sending from the address that is gone until its next handshake, 15 s later.
+      const theirsIsSlow = rival.name === 'wireguard-go-debian' && roamer === 'theirs'
+      expect(longestGapMs).toBeLessThan(theirsIsSlow ? 20_000 : 1000)
       expect(await stayer.endpointOf(mover.publicKey)).toBe('10.20.0.77:51820')
       await answers(stayer, mover, 1000)
     })
@@ -66,6 +68,7 @@ describe.each(rivals.map((rival) => [rival.name, rival] as const))('our device a
 
 /** Gives an end's host another outer address in place of the one that it has. */
 async function move({ node }: End): Promise<void> {
-  const script = `ip address add 10.20.0.77/24 dev eth0; ip address delete ${node.address}/24 dev eth0`
+  // In this order: the other way round the new one would be secondary to the old, and go with it.
+  const script = `ip address delete ${node.address}/24 dev eth0; ip address add 10.20.0.77/24 dev eth0`
   await node.exec('sh', ['-ec', script])
 }
