@@ -7,7 +7,7 @@ import { DEFAULT_POLICY, type Policy, policySchema } from '@ropewalk/shared/poli
 import type { Device } from 'node-wireguard'
 import { createLocalServer } from './api/index.ts'
 import { type Connectivity, createConnectivity } from './connectivity/index.ts'
-import { createDiscovery, type Discovery, type Fetcher } from './discovery/index.ts'
+import { createDiscovery, type Discovery } from './discovery/index.ts'
 import { followMembers } from './follow-members.ts'
 import { localHandlers, openLocalStream } from './local-handlers.ts'
 import { type Membership, prepareMembership } from './membership.ts'
@@ -22,8 +22,6 @@ import { createServices, createTunnels, type Services, type Tunnels } from './tu
 
 export interface PeerDependencies {
   readonly logger: Logger
-  /** Fetches a relay's signed record; TLS names are not what is trusted. */
-  readonly fetch: Fetcher
   /** Called when somebody asks this peer to stop, by its socket. */
   readonly shutdown: () => void
 }
@@ -87,7 +85,7 @@ type Run = <T extends Startable>(part: T) => Promise<T>
 
 /** Builds the rooms from the ground up: each stands on those before it, and they stop in the reverse order. */
 async function assemble(options: PeerOptions, dependencies: PeerDependencies, run: Run): Promise<Rooms> {
-  const { logger, fetch } = dependencies
+  const { logger } = dependencies
   const startedAtMs = Date.now()
   const membership = await prepareMembership(options, startedAtMs)
   const { state, network, identity } = membership
@@ -105,7 +103,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
         mdns: options.interfaces === undefined,
         ...(options.relay === undefined ? {} : { relay: options.relay.front, announce: options.relay.announce }),
       },
-      { memory: await createDiscoveryMemory(state, network), fetch, logger: logger.child({ room: 'discovery' }) },
+      { memory: await createDiscoveryMemory(state, network), logger: logger.child({ room: 'discovery' }) },
     ),
   )
   const { addresses } = discovery.self

@@ -5,7 +5,6 @@ import { text } from 'node:stream/consumers'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { parseName } from '@ropewalk/shared/identity'
 import type { LocalDoor } from '../../api/index.ts'
-import { fetchSigned } from '../../fetcher.ts'
 import { createPeer } from '../../peer.ts'
 import { parseExpose } from '../../tunnels/index.ts'
 import { ACCESS_SOCKET, CONTROL_SOCKET_NAME, type Invocation } from '../invocation.ts'
@@ -63,7 +62,7 @@ async function runPeer(cli: Invocation, options: Options): Promise<void> {
       names: parseNames(options.names),
       doors: doors(cli),
     },
-    { logger, fetch: fetchSigned, shutdown: () => stop.abort() },
+    { logger, shutdown: () => stop.abort() },
   )
   try {
     await peer.start({ signal }).catch((error: unknown) => {
