@@ -3,7 +3,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use super::error::ForwarderError;
 use super::limiter::{Millis, Rate};
@@ -11,6 +10,7 @@ use super::pump::Pump;
 use super::session::{SessionConfig, SessionStatus};
 use super::table::Table;
 use super::totals::{Totals, TotalsStatus};
+use crate::io::clock::boottime_us;
 use crate::io::{Udp, UdpOptions, Waker};
 
 /// What strangers of one IPv4 address or IPv6 /64 may ask.
@@ -48,7 +48,6 @@ pub(super) struct Shared {
     pub waker: Waker,
     pub stopping: AtomicBool,
     failure: Mutex<Option<String>>,
-    opened: Instant,
 }
 
 impl Forwarder {
@@ -75,7 +74,6 @@ impl Forwarder {
             waker: Waker::new().map_err(io)?,
             stopping: AtomicBool::new(false),
             failure: Mutex::default(),
-            opened: Instant::now(),
         });
         let pump = Pump::new(sockets, &options, Arc::clone(&shared)).map_err(io)?;
         let thread = {
@@ -140,9 +138,9 @@ impl Drop for Forwarder {
 }
 
 impl Shared {
-    /// Milliseconds since some time before it was opened.
+    /// Milliseconds since the machine was started, its sleep included.
     pub fn now(&self) -> Millis {
-        self.opened.elapsed().as_millis() as Millis
+        boottime_us() / 1_000
     }
 }
 
