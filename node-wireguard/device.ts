@@ -20,6 +20,7 @@ import { UdpSocket } from './udp-socket.ts'
 
 const DIAL_TIMEOUT_MS = 10_000
 const PING_TIMEOUT_MS = 5_000
+const NO_STREAM = -1
 
 /** How long to wait, and what may end the wait earlier. */
 export type WaitOptions = { timeoutMs?: number; signal?: AbortSignal }
@@ -101,6 +102,7 @@ class OpenDevice implements Device {
   readonly #native: NativeDevice
   readonly #streams: Streams
   readonly #wildcards: readonly string[]
+  readonly #udp = new Set<UdpSocket>()
   #closing: Promise<void> | undefined
 
   constructor(opened: NativeDevice, addresses: readonly Prefix[]) {
@@ -169,11 +171,7 @@ class OpenDevice implements Device {
   }
 
   close(): Promise<void> {
-    this.#closing ??= awaiting(() => this.#native.close()).then(() => {
-      this.drain()
-      this.#streams.destroy()
-      this.events.end()
-    })
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
@@ -185,16 +183,28 @@ class OpenDevice implements Device {
   drain(): void {
     const events: DeviceEvent[] = []
     for (const event of this.#native.takeEvents()) {
-      if (event.type === 'stream-reset') this.#streams.onReset(event.stream ?? -1)
+      if (event.type === 'stream-reset') this.#streams.onReset(event.stream ?? NO_STREAM)
       else events.push(eventOf(event))
     }
     this.events.push(events)
+  }
+
+  /** What goes through the device ends first, so that the far ends hear of it. */
+  async #close(): Promise<void> {
+    this.#streams.close()
+    for (const socket of this.#udp) socket.close()
+    await awaiting(() => this.#native.close())
+    this.drain()
+    this.events.end()
   }
 
   async #openUdp(at: Endpoint, peer: Endpoint | undefined): Promise<UdpSocket> {
     let socket: UdpSocket | undefined
     const opened = await awaiting(() => this.#native.openUdp(at, () => socket?.drain()))
     socket = new UdpSocket(opened, peer)
+    this.#udp.add(socket)
+    socket.once('close', () => this.#udp.delete(socket))
+    if (this.#closing !== undefined) socket.close()
     setImmediate(() => socket.drain()) // what came before there was anybody to hear it
     return socket
   }

@@ -9,6 +9,7 @@ const EARLY_RESETS = 1_024
 export class Streams {
   readonly #open = new Map<number, Socket>()
   readonly #early = new Set<number>()
+  #closed = false
   readonly #reset: ((stream: number) => void) | undefined
 
   /** `reset` sends a TCP reset for a stream whose descriptor is no TCP socket; absent where all are. */
@@ -25,30 +26,31 @@ export class Streams {
     define(socket, 'remotePort', remote.port)
     define(socket, 'remoteFamily', remote.address.includes(':') ? 'IPv6' : 'IPv4')
     const reset = this.#reset
-    if (reset === undefined) return socket
-    define(socket, 'resetAndDestroy', () => {
-      if (!socket.destroyed) reset(id)
-      return socket.destroy()
-    })
-    if (this.#early.delete(id)) {
-      queueMicrotask(() => socket.destroy(connectionReset()))
-    } else {
-      this.#open.set(id, socket)
-      socket.once('close', () => this.#open.delete(id))
+    if (reset !== undefined) {
+      define(socket, 'resetAndDestroy', () => {
+        if (!socket.destroyed) reset(id)
+        return socket.destroy()
+      })
     }
+    this.#open.set(id, socket)
+    socket.once('close', () => this.#open.delete(id))
+    if (this.#closed) socket.destroy()
+    else if (this.#early.delete(id)) queueMicrotask(() => socket.destroy(connectionReset()))
     return socket
   }
 
   /** The other end has reset this stream. */
   onReset(id: number): void {
+    if (this.#closed) return
     const socket = this.#open.get(id)
     if (socket !== undefined) socket.destroy(connectionReset())
     else if (this.#early.size < EARLY_RESETS) this.#early.add(id)
   }
 
-  /** The device has gone, and all that went through it. */
-  destroy(): void {
-    for (const socket of this.#open.values()) socket.destroy(connectionReset())
+  /** The device closes, and all that goes through it ends: no error of theirs. */
+  close(): void {
+    this.#closed = true
+    for (const socket of this.#open.values()) socket.destroy()
   }
 }
 

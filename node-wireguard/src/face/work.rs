@@ -24,7 +24,7 @@ where
         Ok(Err(failure)) => deferred.reject(failure.into()),
         Err(panic) => deferred.reject(Failure::failed(panic_text(&*panic)).into()),
     };
-    let builder = Builder::new().name("rw-call".into()).stack_size(STACK_BYTES);
+    let builder = Builder::new().name("wireguard-call".into()).stack_size(STACK_BYTES);
     builder
         .spawn(run)
         .map_err(|error| Error::from(Failure::busy(format!("no thread to be had: {error}"))))?;

@@ -79,7 +79,7 @@ impl Forwarder {
         let thread = {
             let shared = Arc::clone(&shared);
             let run = move || run(pump, &shared, &sink);
-            std::thread::Builder::new().name("rw-forwarder".into()).spawn(run).map_err(io)?
+            std::thread::Builder::new().name("wireguard-fwd".into()).spawn(run).map_err(io)?
         };
         Ok(Self { shared, addresses, thread: Mutex::new(Some(thread)) })
     }

@@ -3,7 +3,7 @@
 use super::RootlessError;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,12 +25,13 @@ struct Waiting {
 pub struct Pings {
     waiting: Mutex<HashMap<u32, Waiting>>,
     next: AtomicU32,
+    closed: AtomicBool,
 }
 
 impl Pings {
     /// `start` is the first number.
     pub fn new(start: u32) -> Self {
-        Self { waiting: Mutex::default(), next: AtomicU32::new(start) }
+        Self { next: AtomicU32::new(start), ..Self::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u32, Waiting>> {
@@ -48,6 +49,9 @@ impl Pings {
         let (answer, result) = channel();
         {
             let mut waiting = self.waiting();
+            if self.closed.load(Ordering::Relaxed) {
+                return Err(RootlessError::Closed);
+            }
             if waiting.len() >= MOST {
                 return Err(RootlessError::Busy);
             }
@@ -87,9 +91,11 @@ impl Pings {
         }
     }
 
-    /// Ends all that wait.
+    /// Ends all that wait, and all that would.
     pub fn close(&self) {
-        for (_, waiting) in self.waiting().drain() {
+        let mut all = self.waiting();
+        self.closed.store(true, Ordering::Relaxed); // under the lock: nobody comes in after the last look
+        for (_, waiting) in all.drain() {
             let _ = waiting.answer.send(Err(RootlessError::Closed)); // fails when nobody waits any more
         }
     }
