@@ -11,7 +11,7 @@ async function program(body: string): Promise<string> {
   const prelude = `
     import { readdirSync, readFileSync } from 'node:fs'
     import { Device, Forwarder, generatePrivateKey } from ${face}
-    const name = (task) => readFileSync('/proc/self/task/' + task + '/comm', 'utf8').trim()
+    const name = (task) => { try { return readFileSync('/proc/self/task/' + task + '/comm', 'utf8').trim() } catch { return 'has ended' } }
     // The engine's threads; those of single calls (wireguard-call) end by themselves once they have answered.
     const threads = () => readdirSync('/proc/self/task').map(name).filter((name) => /^(wireguard-(?!call)|netstack)/.test(name)).sort().join()
     const open = (backend = 'netstack') => Device.open({ privateKey: generatePrivateKey(),
