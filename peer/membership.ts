@@ -14,6 +14,7 @@ import {
   openState,
   requireNetwork,
   type State,
+  waysInFor,
 } from './state/index.ts'
 
 /** Outside the ranges that systems give out by themselves at the low end, inside what firewalls let through. */
@@ -59,7 +60,9 @@ export async function prepareMembership(options: PeerOptions, nowMs: number): Pr
     const addresses =
       options.interfaces?.every((one) => one === 'lo') === true ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']
     const listen = addresses.map((address) => ({ address, port: listenPort }))
-    const { waysIn, minRevocationSeq } = held
+    // beside the ticket's: relays that tickets were made for here, and whom this node has met
+    const waysIn = [...held.waysIn, ...(await waysInFor(state, undefined))]
+    const { minRevocationSeq } = held
     return { state, lock, network, identity, bundle, waysIn, minRevocationSeq, exposed, listenPort, listen }
   } catch (error) {
     lock[Symbol.dispose]()

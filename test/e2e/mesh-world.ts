@@ -86,6 +86,13 @@ export class MeshWorld implements AsyncDisposable {
     return relay
   }
 
+  /** The root holder's own peer, beside the relay: what is signed there spreads by it. */
+  async startAdmin(): Promise<void> {
+    const words = [ROPEWALK, 'up', '--rootless', '--name', 'admin', '--state', this.state('admin')]
+    this.#running.set('admin', this.node('relay').spawn(process.execPath, words))
+    await this.admin(['status', '--wait', '--timeout', '20s'])
+  }
+
   /** Starts a peer by a ticket of its own; ready means a relay is connected. */
   async start(name: string, { args = [], again = false }: StartOptions = {}): Promise<LabProcess> {
     const ticket = again ? [] : ['--ticket-file', await this.ticket(name)]

@@ -1,0 +1,111 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { until } from '../lab/index.ts'
+import { MeshWorld, NETWORK } from './mesh-world.ts'
+
+let mesh: MeshWorld
+
+beforeAll(async () => {
+  mesh = await MeshWorld.open()
+  await mesh.start('worker-a', { args: ['--expose', 'web=8000'] })
+  await mesh.ready('worker-a')
+}, 60_000)
+
+afterAll(async () => {
+  await mesh?.[Symbol.asyncDispose]()
+}, 30_000)
+
+/** `ropewalk up` of somebody who must be refused: its exit code and what it said. */
+async function refused(node: string, state: string, args: readonly string[]): Promise<{ code: number; said: string }> {
+  const { code, stderr } = await mesh
+    .node(node)
+    .exec(process.execPath, ['peer/bin/ropewalk.mjs', 'up', '--state', join(mesh.folder, state), ...args], {
+      mayFail: true,
+      timeoutMs: 25_000,
+    })
+  return { code, said: stderr }
+}
+
+describe('who does not belong stays out, and hears why', () => {
+  test('without a ticket', async () => {
+    const { code, said } = await refused('engineer', 'nobody', [])
+    expect([code, said]).toEqual([2, expect.stringContaining('[state-missing]')])
+  })
+
+  test('with half a ticket, or a tampered one', async () => {
+    const ticket = await readFile(await mesh.ticket('half'), 'utf8')
+    const broken = [
+      ticket.slice(0, 200),
+      `${ticket.slice(0, 300)}${ticket[300] === 'A' ? 'B' : 'A'}${ticket.slice(301)}`,
+    ]
+    for (const [index, text] of broken.entries()) {
+      const file = join(mesh.folder, `broken-${index}.ticket`)
+      await writeFile(file, text)
+      const { code, said } = await refused('engineer', `broken-${index}`, ['--ticket-file', file])
+      expect([code, said]).toEqual([
+        expect.toSatisfy((exit: number) => exit === 2 || exit === 5),
+        expect.stringMatching(/\[bad-ticket\]|\[bad-statement\]|\[bad-signature\]/),
+      ])
+    }
+  }, 60_000)
+
+  test('with a ticket that was used as often as it may be', async () => {
+    const { code, said } = await refused('engineer', 'twice', ['--ticket-file', join(mesh.folder, 'worker-a.ticket')])
+    expect([code, said]).toEqual([5, expect.stringMatching(/\[ticket-used\]|\[name-taken\]/)])
+  }, 60_000)
+
+  test('with a name that another holds', async () => {
+    const ticket = join(mesh.folder, 'free.ticket')
+    const { stdout } = await mesh.admin(['invite'])
+    await writeFile(ticket, stdout)
+    const { code, said } = await refused('engineer', 'namesake', ['--ticket-file', ticket, '--name', 'worker-a'])
+    expect([code, said]).toEqual([5, expect.stringContaining('[name-taken]')])
+  }, 60_000)
+
+  test("with another network's ticket on this network's folder", async () => {
+    const other = join(mesh.folder, 'other-admin')
+    const run = (args: readonly string[]) =>
+      mesh.node('relay').exec(process.execPath, ['peer/bin/ropewalk.mjs', ...args, '--state', other])
+    await run(['network', 'create', 'other'])
+    await run(['invite', '--relay', '--name', 'r', '--public-host', '192.0.2.1'])
+    const ticket = join(mesh.folder, 'other.ticket')
+    await writeFile(ticket, (await run(['invite', '--name', 'x'])).stdout)
+    await mesh.start('worker-b')
+    await mesh.ready('worker-b')
+    await mesh.ropewalk('worker-b', ['down'])
+    await mesh.running('worker-b').ended
+    const { code, said } = await refused('worker-b', 'worker-b', ['--ticket-file', ticket])
+    expect([code, said]).toEqual([5, expect.stringContaining('[wrong-network]')])
+  }, 60_000)
+})
+
+describe('a revoked member', () => {
+  test('loses its links within 2 s, and does not come back', async () => {
+    await mesh.start('worker-b', { again: true, args: ['--expose', 'web=8000'] })
+    await mesh.ready('worker-b')
+    await mesh.start('engineer')
+    await mesh.ready('engineer')
+    const service = mesh.node('worker-b').spawn('python3', ['-m', 'http.server', '8000', '--bind', '127.0.0.1'])
+    await service.says(/Serving HTTP/).catch(() => {})
+    await mesh.untilLink('engineer', 'worker-b', 'direct', 20_000)
+    const stream = mesh.spawn('engineer', ['forward', 'worker-b', '9000:web'])
+    await stream.says(/127\.0\.0\.1:9000/)
+    await mesh.startAdmin()
+    const { stdout } = await mesh.admin(['revoke', 'worker-b', '-o', 'json'])
+    expect(JSON.parse(stdout)).toMatchObject({ version: 1, revoked: 'worker-b', spread: true })
+    const toldAt = performance.now()
+    await until(10_000, 'the engineer to cut worker-b', async () => {
+      const { code } = await mesh
+        .node('engineer')
+        .exec('ping', ['-c', '1', '-W', '1', `worker-b.${NETWORK}.internal`], { mayFail: true })
+      return code === 0 ? null : true
+    })
+    const seconds = (performance.now() - toldAt) / 1000
+    console.log(`a revoked member was cut ${seconds.toFixed(2)} s after the list was there`)
+    expect(seconds).toBeLessThan(3) // 2 s, and the second that the failing echo waits
+    await stream.stop()
+    const { code, said } = await refused('worker-b', 'worker-b', [])
+    expect([code, said]).toEqual([5, expect.stringContaining('[revoked]')])
+  }, 90_000)
+})
