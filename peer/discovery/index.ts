@@ -1,3 +1,5 @@
+export type { DiscoveryDependencies } from './assembly.ts'
+export { createDiscovery } from './discovery.ts'
 export type {
   Discovery,
   DiscoveryEvent,
@@ -12,3 +14,4 @@ export type {
   WellKnown,
 } from './face.ts'
 export type { DiscoveryMemory, RememberedMember } from './memory.ts'
+export { fetchUnverified, WELL_KNOWN_PATH, wellKnownSchema } from './well-known.ts'

@@ -69,6 +69,8 @@ const variants = {
   have: [3, struct({ ...lists, have: field(3, holdings) })],
   /** Asks for what the other side holds newer. */
   pull: [4, struct({ nodes: field(1, list(nodeId, MAX_MEMBERS)) })],
+  /** A relay hears nothing any more of these nodes, as of their records' seq; a newer record has the last word. */
+  silence: [5, struct({ nodes: field(1, list(tuple(nodeId, uint()), MAX_MEMBERS)) })],
 } as const
 
 const codec = union(variants)

@@ -1,0 +1,65 @@
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { type Identify, identify } from '@libp2p/identify'
+import type { ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
+import type { KadDHT } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
+import { type Ping, ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { hash, type NetworkId, networkIdBytes, toHex } from '@ropewalk/shared/identity'
+import { createLibp2p, type Libp2p } from 'libp2p'
+import { createDht, type RecordBook } from './dht.ts'
+import type { memberNoise } from './handshake.ts'
+
+/** The libp2p host of a member. */
+export type Host = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT }>
+
+/** What a host is made of. */
+export interface HostOptions {
+  readonly key: Ed25519PrivateKey
+  readonly network: NetworkId
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[]
+  /** Multiaddrs to announce beside those of the interfaces. */
+  readonly announce: readonly string[]
+  readonly mdns: boolean
+  readonly encrypters: readonly ReturnType<typeof memberNoise>[]
+  readonly gater: ConnectionGater
+  readonly book: RecordBook
+}
+
+const PREFIX = 'ropewalk'
+
+/** Makes the host with the settings that a mesh needs; the defaults are for a public network of strangers. */
+export async function createHost(options: HostOptions): Promise<Host> {
+  return await createLibp2p({
+    start: false, // protocols are answered before anybody can ask
+    privateKey: options.key,
+    nodeInfo: { name: PREFIX, version: '1', userAgent: PREFIX },
+    addresses: { listen: [...options.listen], appendAnnounce: [...options.announce] },
+    transports: [tcp({ maxConnections: 4_096 })],
+    connectionEncrypters: [...options.encrypters],
+    streamMuxers: [yamux()],
+    connectionGater: options.gater,
+    connectionManager: {
+      maxConnections: 2_200,
+      maxIncomingPendingConnections: 256, // 10 refuses a wave of joiners
+      inboundConnectionThreshold: 500, // 5 a second from one address refuses a whole site behind one NAT
+      maxParallelDials: 32,
+      dialTimeout: 10_000,
+      addressDialTimeout: 3_000,
+      reconnectRetries: 0, // links are kept by the neighbourhood, which knows more
+    },
+    connectionMonitor: { enabled: true, pingInterval: 60_000, protocolPrefix: PREFIX },
+    ...(options.mdns ? { peerDiscovery: [mdns({ serviceTag: lanTag(options.network), interval: 20_000 })] } : {}),
+    services: {
+      identify: identify({ protocolPrefix: PREFIX }),
+      ping: ping({ protocolPrefix: PREFIX }),
+      dht: createDht(options.book),
+    },
+  })
+}
+
+/** The service tag on the local network: members find each other, others see a hash. */
+export function lanTag(network: NetworkId): string {
+  return `_rw${toHex(hash('ropewalk/lan-tag/1', networkIdBytes(network))).slice(0, 12)}._udp.local`
+}
