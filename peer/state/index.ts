@@ -11,6 +11,7 @@ export type {
 export { createDiscoveryMemory } from './discovery-memory.ts'
 export type { Document } from './document.ts'
 export {
+  admitByRoot,
   type CreateNetworkOptions,
   createNetwork,
   ensureIdentity,
