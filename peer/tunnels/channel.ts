@@ -158,7 +158,8 @@ class ControlChannel implements Channel {
   }
 
   #handle(message: ControlMessage): void {
-    if (message.kind !== 'ping') this.#handlers?.message(message)
+    if (message.kind === 'refuse') this.#fail(errorOf(message))
+    else if (message.kind !== 'ping') this.#handlers?.message(message)
     else if (!message.reply) this.send({ kind: 'ping', id: message.id, reply: true })
     else if (message.id === this.#ping?.id) {
       this.rttMs = performance.now() - this.#ping.at

@@ -5,6 +5,7 @@ export { type Channel, createChannel, errorOf, type Heartbeat } from './channel.
 export { createForward, type Forward, type ForwardDependencies, type ForwardOptions } from './forward.ts'
 export { kernelMesh, type MeshNetwork, type MeshTarget } from './mesh-network.ts'
 export { type PortMapping, parsePorts } from './port-spec.ts'
+export { createReviewer, type Reviewer } from './reviewer.ts'
 export { createServices, parseExpose, type Services } from './services.ts'
 export {
   createTunnels,

@@ -6,7 +6,7 @@ export interface LiveStream {
   /** As it is now. */
   describe(): Stream
   /** Whether it may go on; asked again after every change of members, policy and services. */
-  verdict(): RopewalkError | undefined
+  verdict(): Promise<RopewalkError | undefined>
   /** Ends it at once. */
   cut(reason: RopewalkError): void
 }
@@ -44,8 +44,9 @@ export function createLiveStreams(): LiveStreams {
     },
     review() {
       for (const stream of streams) {
-        const reason = stream.verdict()
-        if (reason !== undefined) stream.cut(reason)
+        void stream.verdict().then((reason) => {
+          if (reason !== undefined) stream.cut(reason)
+        })
       }
     },
     clear(reason) {

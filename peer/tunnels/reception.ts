@@ -4,7 +4,13 @@ import type { Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Logger } from '@ropewalk/shared/logger'
 import { type Decision, evaluate, type Party, type Policy, type Wanted } from '@ropewalk/shared/policy'
-import { encodeStreamMessage, TUNNEL_VERSION, type TunnelMember, type TunnelMembers } from '@ropewalk/shared/tunnel'
+import {
+  encodeStreamMessage,
+  objectionTo,
+  TUNNEL_VERSION,
+  type TunnelMember,
+  type TunnelMembers,
+} from '@ropewalk/shared/tunnel'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
 import { acceptInner, type InnerTls } from './inner-tls.ts'
@@ -52,6 +58,8 @@ interface Request {
   readonly member: TunnelMember
   readonly service: string
   readonly head: Uint8Array
+  /** What the visitor showed: whom our store does not know is verified by it again. */
+  readonly bundle: Uint8Array
 }
 
 class Receiving implements Reception {
@@ -86,7 +94,7 @@ class Receiving implements Reception {
 
   async #admit(inner: InnerTls, arrival: Arrival): Promise<void> {
     const signal = AbortSignal.any([arrival.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
-    const { member, service, head } = await this.#request(inner, signal)
+    const { member, service, head, bundle } = await this.#request(inner, signal)
     const decision = this.#decide(member, service)
     if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
     if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')
@@ -96,7 +104,7 @@ class Receiving implements Reception {
       throw new RopewalkError('stream-reset')
     }
     inner.tls.write(encodeStreamMessage({ kind: 'accepted' }))
-    this.#run(new SegmentStream(inner, head), target, { member, service, arrival, raw: inner.raw })
+    this.#run(new SegmentStream(inner, head), target, { member, service, bundle, arrival, raw: inner.raw })
   }
 
   async #request(inner: InnerTls, signal: AbortSignal): Promise<Request> {
@@ -108,7 +116,7 @@ class Receiving implements Reception {
     const member = members.member(inner.nodeId) ?? (await members.accept(message.bundle))
     if (member.nodeId !== inner.nodeId) throw new RopewalkError('wrong-key', 'The certificate is of another node')
     if (member.revoked) throw new RopewalkError('revoked', `${member.name} is revoked`)
-    return { member, service: message.service, head }
+    return { member, service: message.service, head, bundle: message.bundle }
   }
 
   #decide(visitor: Party, service: string): Decision {
@@ -116,12 +124,8 @@ class Receiving implements Reception {
     return evaluate(policy(), { visitor, worker: self(), wanted: parseWanted(service), exposed: services.list() })
   }
 
-  #run(
-    stream: SegmentStream,
-    target: Socket,
-    about: { member: TunnelMember; service: string; arrival: Arrival; raw: Socket },
-  ): void {
-    const { member, service, arrival, raw } = about
+  #run(stream: SegmentStream, target: Socket, about: Omit<Request, 'head'> & { arrival: Arrival; raw: Socket }): void {
+    const { member, service, bundle, arrival, raw } = about
     const { live, members, logger, self } = this.#with
     const openedAt = Date.now()
     const describe = (): Stream => ({
@@ -137,10 +141,10 @@ class Receiving implements Reception {
     })
     const ended = live.add({
       describe,
-      verdict: () => {
-        const now = members.member(member.nodeId)
-        if (now === undefined || now.revoked) return new RopewalkError('revoked', `${member.name} is a member no more`)
-        const decision = this.#decide(now, service)
+      verdict: async () => {
+        const objection = await objectionTo(members, { nodeId: member.nodeId, bundle })
+        if (objection !== undefined) return objection
+        const decision = this.#decide(members.member(member.nodeId) ?? member, service)
         return decision.allowed ? undefined : new RopewalkError(decision.code, decision.reason)
       },
       cut: (reason) => {

@@ -14,14 +14,12 @@ import { createMeshDoor, type MeshDoor } from './mesh-door.ts'
 import type { MeshNetwork } from './mesh-network.ts'
 import { createReception } from './reception.ts'
 import { requestStream, type VisitorStream } from './request.ts'
+import { createReviewer } from './reviewer.ts'
 import type { Services } from './services.ts'
 import { createVisitor, type Visitor } from './visitor.ts'
 
 /** Time to reach a worker over the mesh before a tunnel is tried, in milliseconds. */
 const MESH_TIMEOUT_MS = 5000
-/** Members come to their end by time too, which no change tells. */
-const REVIEW_MS = 30_000
-
 /** What the tunnels of a peer are made with. */
 export interface TunnelsOptions {
   /** Whether others may reach this node's services. */
@@ -164,12 +162,8 @@ class PeerTunnels implements Tunnels {
       createAgent({ relay, heartbeat }, { key, members, reception, logger })
     this.#running = { visitor, context, makeAgent, door }
     await door?.start()
-    this.#undo.push(
-      members.onChange(() => this.#live.review()),
-      services.onChange(() => this.#live.review()),
-    )
-    const timer = setInterval(() => this.#live.review(), REVIEW_MS).unref()
-    this.#undo.push(() => clearInterval(timer))
+    const reviewer = createReviewer(() => this.#live.review())
+    this.#undo.push(members.onChange(reviewer.soon), services.onChange(reviewer.soon), reviewer.stop)
     this.#matchAgents()
   }
 
@@ -230,7 +224,7 @@ class PeerTunnels implements Tunnels {
         txBytes: stream.sentBytes,
         rxBytes: stream.receivedBytes,
       }),
-      verdict: () => {
+      verdict: async () => {
         const now = members.member(nodeId)
         return now === undefined || now.revoked
           ? new RopewalkError('revoked', `${name} is a member no more`)

@@ -47,6 +47,8 @@ interface Link {
   readonly link: RelayLink
   /** How each stream on it is told that the relay broke it off. */
   readonly streams: Map<string, (reason: RopewalkError) => void>
+  /** Streams that are being opened: they need the link, those that run do not. */
+  readonly opening: Set<AbortController>
 }
 
 /** Refusals that another relay would not change. */
@@ -110,10 +112,11 @@ class TunnelVisitor implements Visitor {
   }
 
   async #openBy(relay: RelayAddress, { nodeId, service, signal }: Wish): Promise<VisitorStream> {
-    const { link, streams } = await orAborted(this.#linkTo(relay), signal)
+    const { link, streams, opening } = await orAborted(this.#linkTo(relay), signal)
     const stream = link.nextStream()
     const id = streamText(stream)
     const gone = new AbortController()
+    opening.add(gone)
     streams.set(id, (reason) => gone.abort(reason))
     const either = AbortSignal.any([signal, gone.signal])
     link.channel.busy(1)
@@ -131,6 +134,7 @@ class TunnelVisitor implements Visitor {
       link.channel.send({ kind: 'cancel', stream })
       throw error
     } finally {
+      opening.delete(gone)
       link.channel.busy(-1)
     }
   }
@@ -152,9 +156,13 @@ class TunnelVisitor implements Visitor {
     const { heartbeat } = this.#options
     const link = await dialRelay({ relay, role: 'visitor', signal: this.#stopped.signal, heartbeat }, this.#with)
     const streams: Link['streams'] = new Map()
+    const opening = new Set<AbortController>()
+    void link.channel.closed.then((reason) => {
+      for (const gone of opening) gone.abort(reason)
+    })
     link.channel.listen({ message: (message) => told(streams, message) })
     this.#with.logger.info('relay connected', { relay: relay.url, role: 'visitor' })
-    return { link, streams }
+    return { link, streams, opening }
   }
 }
 

@@ -16,6 +16,8 @@ import {
 export interface Proven {
   readonly role: 'agent' | 'visitor'
   readonly member: TunnelMember
+  /** What was shown: whom our store does not know is verified by it again. */
+  readonly bundle: Uint8Array
   readonly session: Uint8Array
   readonly dataKey: Uint8Array
 }
@@ -51,5 +53,5 @@ export async function proveClient(
   const session = new Uint8Array(randomBytes(SESSION_BYTES))
   const dataKey = new Uint8Array(randomBytes(NONCE_BYTES))
   channel.send({ kind: 'welcome', session, dataKey, maxStreams })
-  return { role, member, session, dataKey }
+  return { role, member, bundle: proof.bundle, session, dataKey }
 }

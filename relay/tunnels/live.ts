@@ -15,6 +15,8 @@ export interface LiveStreams {
   /** How many a member has as this end. */
   countOf(nodeId: NodeId, end: End): number
   list(): Stream[]
+  /** The sessions that streams were opened on; their control stream may be gone. */
+  sessions(): Set<Session>
   /** @throws RopewalkError `not-found` */
   end(id: string): void
   /** One end broke its stream off and says why; the other is told. */
@@ -85,6 +87,10 @@ class Streams implements LiveStreams {
       txBytes: splice.bytes.forth,
       rxBytes: splice.bytes.back,
     }))
+  }
+
+  sessions(): Set<Session> {
+    return new Set([...this.#live.values()].flatMap(({ visitor, agent }) => [visitor, agent]))
   }
 
   end(id: string): void {

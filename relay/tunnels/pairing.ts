@@ -39,7 +39,7 @@ export interface Pairing {
   /** The visitor wants it no more. */
   cancelled(visitor: Session, stream: Uint8Array): void
   /** A control stream has ended: what waited for it is refused. */
-  left(session: Session): void
+  left(session: Session, reason: RopewalkError): void
   readonly waiting: number
 }
 
@@ -107,9 +107,9 @@ class Pairs implements Pairing {
     if (visit?.visitor === visitor) this.#fail(visit, new RopewalkError('aborted', 'The visitor gave up'))
   }
 
-  left(session: Session): void {
+  left(session: Session, reason: RopewalkError): void {
     for (const visit of this.#visits.values()) {
-      if (visit.visitor === session) this.#fail(visit, new RopewalkError('aborted', 'The visitor left'))
+      if (visit.visitor === session) this.#fail(visit, reason)
       else if (visit.call?.agent === session) this.#fail(visit, new RopewalkError('no-agent', 'The worker left'))
     }
   }

@@ -3,7 +3,14 @@ import { once } from 'node:events'
 import { createServer as createHttps, type Server as HttpsServer } from 'node:https'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { createServices, createTunnels, type Services, selfSignedWeb, type Tunnels } from '@ropewalk/peer/tunnels'
+import {
+  createServices,
+  createTunnels,
+  type Heartbeat,
+  type Services,
+  selfSignedWeb,
+  type Tunnels,
+} from '@ropewalk/peer/tunnels'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { generateSigningKey, type NodeId, parseNodeId, type SigningKey } from '@ropewalk/shared/identity'
 import { createStack } from '@ropewalk/shared/lifecycle'
@@ -23,6 +30,7 @@ import {
 /** A network of a few members for tests: a bundle is the node id, and the list below says who belongs. */
 export class Network {
   readonly #members = new Map<NodeId, { name: string; tags: string[]; revoked: boolean }>()
+  readonly #hidden = new Set<NodeId>()
   readonly #listeners = new Set<() => void>()
   policy: Policy = DEFAULT_POLICY
 
@@ -36,6 +44,11 @@ export class Network {
     this.changed()
   }
 
+  /** No store knows it yet: it stands on its bundle alone. */
+  hide(key: SigningKey): void {
+    this.#hidden.add(key.nodeId)
+  }
+
   changed(): void {
     for (const listener of this.#listeners) listener()
   }
@@ -47,7 +60,7 @@ export class Network {
     }
     return {
       bundle: () => bundleOf(key),
-      member,
+      member: (nodeId) => (this.#hidden.has(nodeId) && nodeId !== key.nodeId ? undefined : member(nodeId)),
       accept: async (bundle) => {
         const found = member(parseNodeId(Buffer.from(bundle).toString()))
         if (found === undefined) throw new RopewalkError('not-admitted')
@@ -158,6 +171,7 @@ export async function startNode(
     readonly agent: boolean
     readonly key?: SigningKey
     readonly belongs?: boolean
+    readonly heartbeat?: Heartbeat
   },
 ): Promise<Node> {
   const key = settings.key ?? generateSigningKey()
@@ -166,7 +180,7 @@ export async function startNode(
   const services = createServices()
   const addresses = relays.map(({ address }) => address)
   const tunnels = createTunnels(
-    { agent },
+    { agent, ...(settings.heartbeat === undefined ? {} : { heartbeat: settings.heartbeat }) },
     {
       key,
       members: network.view(key),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Heartbeat } from '@ropewalk/peer/tunnels'
+import { createReviewer, type Heartbeat } from '@ropewalk/peer/tunnels'
 import type { Agent, Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
@@ -13,6 +13,7 @@ import {
   decodeHello,
   helloIsBy,
   NO,
+  objectionTo,
   partsOf,
   refusalByte,
   type TunnelMembers,
@@ -77,9 +78,6 @@ export interface RelayTunnels extends Startable {
 export function createRelayTunnels(options: TunnelsOptions, dependencies: TunnelsDependencies): RelayTunnels {
   return new Hub(options, dependencies)
 }
-
-/** Members come to their end by time too, which no change tells. */
-const REVIEW_MS = 30_000
 
 class Hub implements RelayTunnels {
   readonly #with: TunnelsDependencies
@@ -173,11 +171,8 @@ class Hub implements RelayTunnels {
   }
 
   #start(): void {
-    const timer = setInterval(() => this.#review(), REVIEW_MS).unref()
-    this.#undo.push(
-      this.#with.members.onChange(() => this.#review()),
-      () => clearInterval(timer),
-    )
+    const reviewer = createReviewer(() => this.#review())
+    this.#undo.push(this.#with.members.onChange(reviewer.soon), reviewer.stop)
   }
 
   async #stop(): Promise<void> {
@@ -199,13 +194,18 @@ class Hub implements RelayTunnels {
     this.#sessions.set(key, session)
     channel.listen({ message: (message) => this.#told(session, message) })
     this.#event({ event: `${role}-up`, actor: member.name, nodeId: member.nodeId })
-    void channel.closed.then(({ code, message }) => {
+    void channel.closed.then((why) => {
       this.#sessions.delete(key)
       session.drop()
-      this.#pairing.left(session)
+      this.#pairing.left(session, why)
       if (this.#agents.get(member.nodeId) === session) this.#agents.delete(member.nodeId)
       this.#event({ event: `${role}-down`, actor: member.name, nodeId: member.nodeId })
-      this.#with.logger.info('control stream closed', { member: member.name, role, code, reason: message })
+      this.#with.logger.info('control stream closed', {
+        member: member.name,
+        role,
+        code: why.code,
+        reason: why.message,
+      })
     })
   }
 
@@ -235,7 +235,7 @@ class Hub implements RelayTunnels {
     stale.channel.send({ kind: 'drain', code: reason.code, message: reason.message })
     stale.channel.close(reason)
     stale.drop()
-    this.#pairing.left(stale)
+    this.#pairing.left(stale, reason)
   }
 
   async #greet(socket: Socket): Promise<void> {
@@ -267,9 +267,12 @@ class Hub implements RelayTunnels {
 
   /** A first sieve only: the agent decides. */
   #objection(visitor: Session, agent: Session): RopewalkError | undefined {
+    const { members } = this.#with
     if (this.#stopped) return new RopewalkError('draining')
     for (const { member } of [visitor, agent]) {
-      if (this.#isOut(member.nodeId)) return new RopewalkError('revoked', `${member.name} is a member no more`)
+      // whom the store does not know was verified by its bundle; the review does it again
+      if (members.member(member.nodeId)?.revoked === true)
+        return new RopewalkError('revoked', `${member.name} is revoked`)
     }
     const visits = this.#live.countOf(visitor.member.nodeId, 'visitor')
     const served = this.#live.countOf(agent.member.nodeId, 'agent')
@@ -278,25 +281,24 @@ class Hub implements RelayTunnels {
   }
 
   #turnAway(visitor: Session, stream: Uint8Array, socket: Socket | undefined, reason: RopewalkError): void {
-    if (reason.code !== 'aborted') {
+    // that a visitor went away is no refusal
+    if (reason.code !== 'aborted' && reason.code !== 'stream-reset') {
       this.#refused('stream', visitor.member.name, reason)
       visitor.channel.send({ kind: 'reset', stream, code: reason.code, message: reason.message.slice(0, 100) })
     }
     if (socket !== undefined) sayNo(socket, Uint8Array.of(NO, refusalByte(reason.code)))
   }
 
-  #isOut(nodeId: NodeId): boolean {
-    return this.#with.members.member(nodeId)?.revoked ?? true
-  }
-
   /** Whoever is a member no more loses its streams and its control stream. */
   #review(): void {
-    const reason = new RopewalkError('revoked')
-    this.#live.cutWhere((nodeId) => this.#isOut(nodeId), reason)
-    for (const { channel, member } of this.#sessions.values()) {
-      if (!this.#isOut(member.nodeId)) continue
-      channel.send({ kind: 'refuse', code: reason.code, message: reason.message })
-      channel.close(reason)
+    for (const session of new Set([...this.#sessions.values(), ...this.#live.sessions()])) {
+      const { channel, member, bundle } = session
+      void objectionTo(this.#with.members, { nodeId: member.nodeId, bundle }).then((reason) => {
+        if (reason === undefined) return
+        this.#live.cutWhere((nodeId) => nodeId === member.nodeId, reason)
+        channel.send({ kind: 'refuse', code: reason.code, message: reason.message.slice(0, 100) })
+        channel.close(reason)
+      })
     }
   }
 

@@ -33,5 +33,6 @@ export {
   segmentPrefix,
   segmentReader,
 } from './segment.ts'
+export { type Admitted, objectionTo } from './standing.ts'
 export { encodeStreamMessage, type StreamMessage, streamDecoder } from './stream.ts'
 export * from './wire.ts'
