@@ -1,6 +1,6 @@
 export { parseDuration } from './duration.ts'
 export { CONTROL_SOCKET_NAME, type GlobalOptions, Invocation } from './invocation.ts'
-export type { Io } from './io.ts'
+export { type Io, processIo } from './io.ts'
 export { type CommandSpec, ExitWith, errorText, type ProgramOptions, runProgram } from './program.ts'
 export { notifyReady } from './ready.ts'
 export { ropewalk } from './ropewalk.ts'

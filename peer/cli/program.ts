@@ -19,6 +19,8 @@ export interface ProgramOptions {
   readonly description: string
   readonly groups: Readonly<Record<string, string>>
   readonly commands: readonly CommandSpec[]
+  /** What the program does by itself, where it has no commands. */
+  readonly only?: CommandSpec
 }
 
 /**
@@ -37,6 +39,7 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
       .showHelpAfterError('(--help shows what there is)')
       .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
   prepare(program)
+  if (options.only !== undefined) bind(addGlobals(program), options.only, io)
   const groups = new Map<string, Command>()
   for (const spec of options.commands) {
     const [first = '', second] = spec.name.split(' ')
@@ -47,7 +50,7 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
       groups.set(first, parent)
     }
     const command = addGlobals(prepare(parent.command(second ?? first).description(spec.summary)))
-    spec.build(command, (action) => action(new Invocation(command.opts<GlobalOptions>(), io)))
+    bind(command, spec, io)
   }
   try {
     await program.parseAsync(argv, { from: 'user' })
@@ -55,6 +58,10 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
   } catch (error) {
     return report(error, io, json)
   }
+}
+
+function bind(command: Command, spec: CommandSpec, io: Io): void {
+  spec.build(command, (action) => action(new Invocation(command.opts<GlobalOptions>(), io)))
 }
 
 function addGlobals(command: Command): Command {

@@ -1,0 +1,3 @@
+export type { PeerOptions } from './options.ts'
+export { createPeer, type Peer, type PeerDependencies, type Rooms } from './peer.ts'
+export { tunnelMembers } from './tunnel-members.ts'

@@ -1,0 +1,2 @@
+export { parseListen, parsePort } from './listen.ts'
+export { serve } from './serve.ts'
