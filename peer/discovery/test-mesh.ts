@@ -8,7 +8,6 @@ import {
   type WireguardKeys,
 } from '@ropewalk/shared/identity'
 import type { Startable } from '@ropewalk/shared/lifecycle'
-import { createLogger, type Logger } from '@ropewalk/shared/logger'
 import {
   type Bundle,
   type Claim,
@@ -30,9 +29,7 @@ import {
   type DiscoveryMemory,
   type DiscoveryOptions,
 } from './index.ts'
-
-/** One log line, parsed. */
-export type LogLine = Readonly<Record<string, unknown>>
+import { TestLog } from './test-log.ts'
 
 /** A node of a test: what it is made of survives its stop, so that it can be made again. */
 export interface TestNode {
@@ -40,7 +37,7 @@ export interface TestNode {
   readonly key: SigningKey
   readonly wireguardKeys: WireguardKeys
   readonly memory: DiscoveryMemory & { bundle: Bundle; tried: number }
-  readonly log: LogLine[]
+  readonly log: TestLog
   readonly discovery: Discovery & Startable
 }
 
@@ -130,7 +127,7 @@ export class TestMesh {
     options: NodeOptions = {},
     memory = createMemory(bundle),
   ): TestNode {
-    const log: LogLine[] = []
+    const log = new TestLog()
     const discovery = createDiscovery(
       {
         network: this.network,
@@ -143,7 +140,7 @@ export class TestMesh {
         joinTimeoutMs: 10_000,
         ...options.overrides,
       },
-      { memory, logger: collecting(log), ...(options.now === undefined ? {} : { now: options.now }) },
+      { memory, logger: log.logger, ...(options.now === undefined ? {} : { now: options.now }) },
     )
     const node: TestNode = { name, key, wireguardKeys, memory, log, discovery }
     this.nodes.push(node)
@@ -156,11 +153,21 @@ export class TestMesh {
   }
 }
 
-/** Where a running node can be knocked at. */
-export function wayTo(node: TestNode): WayIn {
+/** The multiaddr of a running node. */
+export function addressOf(node: TestNode): string {
   const [address] = node.discovery.listenAddresses()
   if (address === undefined) throw new Error(`${node.name} listens nowhere`)
-  return parseWayIn(address)
+  return address
+}
+
+/** The TCP port of a running node. */
+export function portOf(node: TestNode): number {
+  return Number(addressOf(node).split('/')[4])
+}
+
+/** Where a running node can be knocked at. */
+export function wayTo(node: TestNode): WayIn {
+  return parseWayIn(addressOf(node))
 }
 
 /** Resolves when a condition holds, looked at after every event of the node. */
@@ -224,8 +231,4 @@ export function createMemory(bundle: Bundle): TestNode['memory'] {
       policy = statement
     },
   }
-}
-
-function collecting(lines: LogLine[]): Logger {
-  return createLogger({ level: 'trace', destination: { write: (line: string) => lines.push(JSON.parse(line)) } })
 }
