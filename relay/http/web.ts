@@ -100,12 +100,13 @@ export function createWeb(options: WebOptions, dependencies: WebDependencies): W
 function countRequests(app: FastifyInstance): () => Promise<void> {
   let count = 0
   let waiting: (() => void) | undefined
-  app.addHook('onRequest', async () => {
+  app.addHook('onRequest', async (_request, reply) => {
     count += 1
-  })
-  app.addHook('onResponse', async () => {
-    count -= 1
-    if (count === 0) waiting?.()
+    // not `onResponse`, which never comes for a request that was broken off
+    reply.raw.once('close', () => {
+      count -= 1
+      if (count === 0) waiting?.()
+    })
   })
   return () =>
     new Promise((resolve) => {

@@ -8,6 +8,9 @@ const BEHIND_BYTES = 1 << 20
 /** Who reads nothing for this long is let go, in ms. */
 const STUCK_MS = 30_000
 
+/** The part of the topology that is watched. */
+export type WatchedTopology = Pick<Topology, 'snapshot' | 'since' | 'onDelta'>
+
 /** Where events are written: the response of a request. */
 export type EventSink = Pick<
   Writable,
@@ -33,7 +36,7 @@ export interface Watcher {
 }
 
 /** Begins a stream: what was missed since the mark, or the whole picture; then every change. */
-export function createWatcher(options: WatcherOptions, topology: Topology): Watcher {
+export function createWatcher(options: WatcherOptions, topology: WatchedTopology): Watcher {
   return new EventStream(options, topology)
 }
 
@@ -52,14 +55,14 @@ class EventStream implements Watcher {
   readonly #sink: EventSink
   readonly #heartbeatMs: number
   readonly #textOf: WatcherOptions['textOf']
-  readonly #topology: Topology
+  readonly #topology: WatchedTopology
   readonly #unwatch: () => void
   #mark: Mark | undefined
   #stuckSince: number | undefined
   #ended = false
   #lastAt = performance.now()
 
-  constructor({ sink, mark, heartbeatMs, textOf }: WatcherOptions, topology: Topology) {
+  constructor({ sink, mark, heartbeatMs, textOf }: WatcherOptions, topology: WatchedTopology) {
     this.#sink = sink
     this.#heartbeatMs = heartbeatMs
     this.#textOf = textOf

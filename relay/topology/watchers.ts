@@ -1,7 +1,7 @@
-import type { Mark, Topology } from '@ropewalk/peer/topology'
+import type { Mark } from '@ropewalk/peer/topology'
 import { RopewalkError, toProblem } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
-import { createWatcher, type EventSink, eventWriter, type Watcher } from './watcher.ts'
+import { createWatcher, type EventSink, eventWriter, type WatchedTopology, type Watcher } from './watcher.ts'
 
 /** Watchers are looked after this often, in ms: a revoked token's stream ends within it. */
 const CARE_MS = 1_000
@@ -32,7 +32,7 @@ export interface Watchers extends Startable {
 }
 
 /** Nobody watches yet. */
-export function createWatchers(options: WatchersOptions, topology: Topology): Watchers {
+export function createWatchers(options: WatchersOptions, topology: WatchedTopology): Watchers {
   const { limit = 256, heartbeatMs = 10_000 } = options
   const all = new Map<Watcher, () => void>()
   const textOf = eventWriter()
