@@ -67,6 +67,8 @@ export interface Tunnels extends Startable {
   setRelays(relays: readonly RelayAddress[]): void
   relays(): AgentState[]
   streams(): Stream[]
+  /** Exposed services whose port on the mesh address is not ours, and why: most often they listen there themselves. */
+  closedPorts(): ReadonlyMap<string, RopewalkError>
   /** @throws RopewalkError `not-found` */
   endStream(id: string): void
 }
@@ -122,6 +124,10 @@ class PeerTunnels implements Tunnels {
 
   streams(): Stream[] {
     return this.#live.list()
+  }
+
+  closedPorts(): ReadonlyMap<string, RopewalkError> {
+    return this.#running?.door?.closed ?? new Map()
   }
 
   endStream(id: string): void {

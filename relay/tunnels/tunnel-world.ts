@@ -7,6 +7,7 @@ import {
   createServices,
   createTunnels,
   type Heartbeat,
+  kernelMesh,
   type Services,
   selfSignedWeb,
   type Tunnels,
@@ -33,6 +34,9 @@ export class Network {
   readonly #hidden = new Set<NodeId>()
   readonly #listeners = new Set<() => void>()
   policy: Policy = DEFAULT_POLICY
+  /** Mesh addresses, and whether packets go straight. */
+  readonly mesh = new Map<NodeId, string>()
+  direct = false
 
   add(name: string, key: SigningKey, ...tags: string[]): void {
     this.#members.set(key.nodeId, { name, tags, revoked: false })
@@ -172,6 +176,8 @@ export async function startNode(
     readonly key?: SigningKey
     readonly belongs?: boolean
     readonly heartbeat?: Heartbeat
+    /** A loopback address that plays the mesh address. */
+    readonly meshAddress?: string
   },
 ): Promise<Node> {
   const key = settings.key ?? generateSigningKey()
@@ -188,9 +194,11 @@ export async function startNode(
       policy: () => network.policy,
       self: () => ({ nodeId: key.nodeId, name, tags: [] }),
       logger: silentLogger,
-      routeTo: () => ({ direct: false, relays: addresses }),
+      routeTo: (nodeId) => ({ address: network.mesh.get(nodeId), direct: network.direct, relays: addresses }),
+      ...(settings.meshAddress === undefined ? {} : { mesh: kernelMesh([settings.meshAddress]) }),
     },
   )
+  if (settings.meshAddress !== undefined) network.mesh.set(key.nodeId, settings.meshAddress)
   await tunnels.start()
   tunnels.setRelays(addresses)
   if (agent) await until(() => relays.every((relay) => relay.tunnels.agents().some((one) => one.nodeId === key.nodeId)))
