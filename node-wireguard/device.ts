@@ -102,7 +102,7 @@ class OpenDevice implements Device {
   readonly #native: NativeDevice
   readonly #streams: Streams
   readonly #wildcards: readonly string[]
-  readonly #udp = new Set<UdpSocket>()
+  readonly #doors = new Set<{ close(): unknown }>()
   #closing: Promise<void> | undefined
 
   constructor(opened: NativeDevice, addresses: readonly Prefix[]) {
@@ -150,7 +150,7 @@ class OpenDevice implements Device {
   listen(at: { address?: string; port: number }, onSocket: (socket: Socket) => void): Promise<Listener> {
     const addresses = at.address === undefined ? this.#wildcards : [at.address]
     const places = addresses.map((address) => ({ address, port: at.port }))
-    return listen(this.#native, this.#streams, places, onSocket)
+    return listen({ native: this.#native, streams: this.#streams, doors: this.#doors }, places, onSocket)
   }
 
   dialUdp(to: Endpoint): Promise<UdpSocket> {
@@ -192,7 +192,7 @@ class OpenDevice implements Device {
   /** What goes through the device ends first, so that the far ends hear of it. */
   async #close(): Promise<void> {
     this.#streams.close()
-    for (const socket of this.#udp) socket.close()
+    for (const door of this.#doors) door.close()
     await awaiting(() => this.#native.close())
     this.drain()
     this.events.end()
@@ -202,8 +202,8 @@ class OpenDevice implements Device {
     let socket: UdpSocket | undefined
     const opened = await awaiting(() => this.#native.openUdp(at, () => socket?.drain()))
     socket = new UdpSocket(opened, peer)
-    this.#udp.add(socket)
-    socket.once('close', () => this.#udp.delete(socket))
+    this.#doors.add(socket)
+    socket.once('close', () => this.#doors.delete(socket))
     if (this.#closing !== undefined) socket.close()
     setImmediate(() => socket.drain()) // what came before there was anybody to hear it
     return socket

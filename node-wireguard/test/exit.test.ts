@@ -1,63 +1,63 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { FACE, program } from './program.ts'
 
-const run = promisify(execFile)
-const face = JSON.stringify(join(import.meta.dirname, '../index.ts'))
+describe('a process', { timeout: 20_000 }, () => {
+  test('ends by itself once all is closed: every thread is joined, every descriptor closed', async () => {
+    const said = await program(`
+      const before = descriptors()
+      const device = await rootless()
+      const forwarder = await Forwarder.open({ listen: [{ address: '127.0.0.1', port: 0 }] })
+      await device.listen({ port: 80 }, () => {})
+      await device.listenUdp({ address: '0.0.0.0', port: 53 })
+      console.log(threads())
+      await Promise.all([device.close(), forwarder.close()])
+      console.log(threads() || 'none')
+      console.log(descriptors() - before)`)
+    expect(said).toEqual(['netstack,wireguard-ctl,wireguard-fwd,wireguard-shard', 'none', '0'])
+  })
 
-/** Runs a program that has the face at hand; it must end by itself. */
-async function program(body: string): Promise<string> {
-  const prelude = `
-    import { readdirSync, readFileSync } from 'node:fs'
-    import { Device, Forwarder, generatePrivateKey } from ${face}
-    const name = (task) => { try { return readFileSync('/proc/self/task/' + task + '/comm', 'utf8').trim() } catch { return 'has ended' } }
-    // The engine's threads; those of single calls (wireguard-call) end by themselves once they have answered.
-    const threads = () => readdirSync('/proc/self/task').map(name).filter((name) => /^(wireguard-(?!call)|netstack)/.test(name)).sort().join()
-    const open = (backend = 'netstack') => Device.open({ privateKey: generatePrivateKey(),
-      listen: [{ address: '127.0.0.1', port: 0 }], interface: { rootless: { addresses: ['10.77.0.1/24'], backend } } })`
-  const flags = ['--input-type=module-typescript', '--eval', `${prelude}\n${body}`]
-  const { stdout } = await run(process.execPath, flags, { timeout: 15_000 })
-  return stdout.trim()
-}
+  test('ends when it wants to, with a device that was never closed', async () => {
+    expect(await program(`console.log((await rootless()).backend); process.exit(0)`)).toEqual(['netstack'])
+  })
 
-test('closing joins every thread, and the process ends by itself', { timeout: 20_000 }, async () => {
-  const said = await program(`
-    const device = await open()
-    const forwarder = await Forwarder.open({ listen: [{ address: '127.0.0.1', port: 0 }] })
-    await device.listen({ port: 80 }, () => {})
-    await device.listenUdp({ address: '0.0.0.0', port: 53 })
-    console.log(threads())
-    await Promise.all([device.close(), forwarder.close()])
-    console.log(threads())`)
-  const [open, closed = ''] = said.split('\n')
-  expect(open?.split(',')).toEqual(['netstack', 'wireguard-ctl', 'wireguard-fwd', 'wireguard-shard'])
-  expect(closed).toBe('')
-})
+  test('is kept alive by an open device until it is closed', async () => {
+    const said = await program(`
+      const device = await rootless()
+      const started = performance.now()
+      process.on('exit', () => console.log(performance.now() - started >= 90))
+      setTimeout(() => device.close(), 100).unref()`)
+    expect(said).toEqual(['true'])
+  })
 
-test('a device that was never closed ends with its process', { timeout: 20_000 }, async () => {
-  expect(await program(`const device = await open(); console.log(device.backend); process.exit(0)`)).toBe('netstack')
-})
+  test('is not kept alive by streams whose device is closed', async () => {
+    const said = await program(`
+      for (const backend of ['netstack', 'auto']) {
+        const device = await rootless(backend)
+        const sockets = []
+        const { port } = await device.listen({ port: 0 }, (socket) => sockets.push(socket.resume()))
+        sockets.push(await device.dial({ address: '10.77.0.1', port }))
+        sockets[0].write('x')
+        await device.close()
+        console.log(sockets.every((socket) => socket.destroyed))
+      }`)
+    expect(said).toEqual(['true', 'true'])
+  })
 
-test('an open device keeps the process alive until it is closed', { timeout: 20_000 }, async () => {
-  const said = await program(`
-    const device = await open()
-    const started = performance.now()
-    process.on('exit', () => console.log(performance.now() - started >= 90))
-    setTimeout(() => device.close(), 100).unref()`)
-  expect(said).toBe('true')
-})
-
-test('streams that are open when their device is closed hold nothing back', { timeout: 20_000 }, async () => {
-  const said = await program(`
-    for (const backend of ['netstack', 'auto']) {
-      const device = await open(backend)
-      const sockets = []
-      const { port } = await device.listen({ port: 0 }, (socket) => sockets.push(socket.resume()))
-      sockets.push(await device.dial({ address: '10.77.0.1', port }))
-      sockets[0].write('x')
-      await device.close()
-      console.log(sockets.every((socket) => socket.destroyed))
-    }`)
-  expect(said).toBe('true\ntrue')
+  test('survives a worker that is terminated with a device open', async () => {
+    const said = await program(`
+      const { once } = await import('node:events')
+      const { Worker } = await import('node:worker_threads')
+      const body = \`
+        import { parentPort } from 'node:worker_threads'
+        import { Device, generatePrivateKey } from ${FACE}
+        const listen = [{ address: '127.0.0.1', port: 0 }]
+        const device = await Device.open({ privateKey: generatePrivateKey(), listen, interface: { rootless: { addresses: ['10.77.0.1/24'], backend: 'netstack' } } })
+        device.ping('10.77.0.2').catch(() => {})
+        parentPort.postMessage(device.backend)\`
+      const worker = new Worker(body, { eval: true, execArgv: ['--input-type=module'] })
+      console.log(...await once(worker, 'message'))
+      await worker.terminate()
+      console.log(threads() || 'none')`)
+    expect(said).toEqual(['netstack', 'none'])
+  })
 })

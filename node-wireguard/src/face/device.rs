@@ -15,7 +15,7 @@ use napi::bindgen_prelude::{BigUint64Array, Object, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Events that wait for JavaScript; more are dropped and counted.
@@ -26,7 +26,9 @@ const PRIVATE_NAME: &str = "rope0";
 
 #[napi]
 pub struct NativeDevice {
-    core: Arc<Core>,
+    /// Taken out when it is closed, so that nothing of it lives until JavaScript's next garbage collection.
+    core: Mutex<Option<Arc<Core>>>,
+    events: Arc<Mailbox<FaceEvent>>,
 }
 
 struct Core {
@@ -47,7 +49,10 @@ pub fn open_device(
     let open = move || {
         Core::open(opening, helper.into(), Arc::clone(&events)).inspect_err(|_| events.silence())
     };
-    promise(env, open, |core| Ok(NativeDevice { core: Arc::new(core) }))
+    promise(env, open, |core| {
+        let events = Arc::clone(&core.events);
+        Ok(NativeDevice { core: Mutex::new(Some(Arc::new(core))), events })
+    })
 }
 
 impl Core {
@@ -78,6 +83,14 @@ impl Core {
         Ok(Self { device, rootless, events })
     }
 
+    fn close(&self) {
+        if let Some(rootless) = &self.rootless {
+            rootless.close();
+        }
+        self.device.close();
+        self.events.silence();
+    }
+
     fn rootless(&self) -> std::result::Result<&Rootless, Failure> {
         self.rootless.as_ref().ok_or_else(Failure::not_rootless)
     }
@@ -87,42 +100,49 @@ fn wait(timeout_ms: f64) -> std::result::Result<Duration, Failure> {
     whole(timeout_ms, 1..=LONGEST_WAIT_MS, "timeoutMs").map(|ms| Duration::from_millis(ms.into()))
 }
 
+impl NativeDevice {
+    fn core(&self) -> std::result::Result<Arc<Core>, Failure> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.clone().ok_or_else(|| Failure::closed("the device is closed"))
+    }
+}
+
 #[napi]
 impl NativeDevice {
     #[napi(catch_unwind)]
-    pub fn sockets(&self) -> Vec<NativeSocket> {
-        self.core.device.sockets().into_iter().map(Into::into).collect()
+    pub fn sockets(&self) -> Result<Vec<NativeSocket>> {
+        Ok(self.core()?.device.sockets().into_iter().map(Into::into).collect())
     }
 
     #[napi(catch_unwind)]
-    pub fn backend(&self) -> &'static str {
-        match self.core.rootless.as_ref().map(Rootless::backend) {
+    pub fn backend(&self) -> Result<&'static str> {
+        Ok(match self.core()?.rootless.as_ref().map(Rootless::backend) {
             None => "tun",
             Some(Backend::Namespace) => "namespace",
             Some(Backend::Netstack) => "netstack",
-        }
+        })
     }
 
     #[napi(catch_unwind)]
-    pub fn fallback(&self) -> Option<String> {
-        self.core.rootless.as_ref()?.fallback().map(Into::into)
+    pub fn fallback(&self) -> Result<Option<String>> {
+        Ok(self.core()?.rootless.as_ref().and_then(Rootless::fallback).map(Into::into))
     }
 
     #[napi(catch_unwind)]
-    pub fn namespace_pid(&self) -> Option<u32> {
-        self.core.rootless.as_ref()?.namespace_pid()
+    pub fn namespace_pid(&self) -> Result<Option<u32>> {
+        Ok(self.core()?.rootless.as_ref().and_then(Rootless::namespace_pid))
     }
 
     /// To be called once: the array and the engine share one piece of memory.
     #[napi(catch_unwind)]
-    pub fn counters(&self) -> BigUint64Array {
-        shared_words(self.core.device.counters(), |counters| counters.words())
+    pub fn counters(&self) -> Result<BigUint64Array> {
+        Ok(shared_words(self.core()?.device.counters(), |counters| counters.words()))
     }
 
     #[napi(catch_unwind)]
     pub fn take_events(&self) -> Vec<NativeEvent> {
-        let events = self.core.events.take();
-        let lost = Some(self.core.events.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
+        let events = self.events.take();
+        let lost = Some(self.events.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
         events.into_iter().chain(lost).map(Into::into).collect()
     }
 
@@ -133,21 +153,25 @@ impl NativeDevice {
             .iter()
             .map(|peer| key(peer, "removed"))
             .collect::<std::result::Result<_, _>>()?;
-        Ok(self.core.device.update_peers(set, removed).map_err(Failure::from)?)
+        Ok(self.core()?.device.update_peers(set, removed).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn update_paths(&self, peer: Uint8Array, paths: Vec<NativePath>) -> Result<()> {
         let paths =
             paths.into_iter().map(NativePath::parse).collect::<std::result::Result<_, _>>()?;
-        Ok(self.core.device.update_paths(key(&peer, "publicKey")?, paths).map_err(Failure::from)?)
+        Ok(self
+            .core()?
+            .device
+            .update_paths(key(&peer, "publicKey")?, paths)
+            .map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn set_schedule(&self, peer: Uint8Array, mode: String) -> Result<()> {
         let schedule = schedule(&mode)?;
         Ok(self
-            .core
+            .core()?
             .device
             .set_schedule(key(&peer, "publicKey")?, schedule)
             .map_err(Failure::from)?)
@@ -155,19 +179,19 @@ impl NativeDevice {
 
     #[napi(catch_unwind)]
     pub fn set_filter(&self, allow: Vec<NativeRule>) -> Result<()> {
-        Ok(self.core.device.set_filter(filter(allow)?).map_err(Failure::from)?)
+        Ok(self.core()?.device.set_filter(filter(allow)?).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn send_control(&self, socket: f64, to: NativeEndpoint, bytes: Uint8Array) -> Result<()> {
         let socket = whole(socket, 0..=u32::MAX, "socket")?;
         let to = to.parse("destination")?;
-        Ok(self.core.device.send_control(socket, to, &bytes).map_err(Failure::from)?)
+        Ok(self.core()?.device.send_control(socket, to, &bytes).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn status(&self) -> Result<NativeDeviceStatus> {
-        Ok(self.core.device.status().map_err(Failure::from)?.into())
+        Ok(self.core()?.device.status().map_err(Failure::from)?.into())
     }
 
     #[napi(catch_unwind)]
@@ -178,7 +202,7 @@ impl NativeDevice {
         timeout_ms: f64,
     ) -> Result<Object<'env>> {
         let (to, timeout) = (to.parse("destination")?, wait(timeout_ms)?);
-        let core = Arc::clone(&self.core);
+        let core = self.core()?;
         promise(
             env,
             move || Ok(core.rootless()?.dial_tcp(to, timeout)?),
@@ -194,7 +218,7 @@ impl NativeDevice {
         wake: Bell<true>,
     ) -> Result<Object<'env>> {
         let at = at.parse("address")?;
-        let core = Arc::clone(&self.core);
+        let core = self.core()?;
         let accepted = Arc::new(Mailbox::new(wake, ACCEPTED));
         let sink = Arc::clone(&accepted);
         let accept = Arc::new(move |stream: Stream| sink.put(stream));
@@ -210,7 +234,7 @@ impl NativeDevice {
         wake: Bell<true>,
     ) -> Result<Object<'env>> {
         let at = at.parse("address")?;
-        let core = Arc::clone(&self.core);
+        let core = self.core()?;
         let arrived: Arc<Mailbox<Arrived>> = Arc::new(Mailbox::new(wake, DATAGRAMS));
         let sink = Arc::clone(&arrived);
         let receive = Arc::new(move |from, bytes: &[u8]| sink.put((from, bytes.to_vec())));
@@ -221,7 +245,7 @@ impl NativeDevice {
     #[napi(catch_unwind)]
     pub fn ping<'env>(&self, env: &'env Env, to: String, timeout_ms: f64) -> Result<Object<'env>> {
         let (to, timeout) = (address(&to, "address")?, wait(timeout_ms)?);
-        let core = Arc::clone(&self.core);
+        let core = self.core()?;
         promise(
             env,
             move || Ok(core.rootless()?.ping(to, timeout)?),
@@ -231,20 +255,20 @@ impl NativeDevice {
 
     #[napi(catch_unwind)]
     pub fn reset(&self, stream: f64) {
-        if let Some(rootless) = &self.core.rootless {
+        if let Some(core) = &*self.core.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(rootless) = &core.rootless
+        {
             rootless.reset(stream as u64);
         }
     }
 
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        let core = Arc::clone(&self.core);
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
         let close = move || {
-            if let Some(rootless) = &core.rootless {
-                rootless.close();
+            if let Some(core) = core {
+                core.close();
             }
-            core.device.close();
-            core.events.silence();
             Ok(())
         };
         promise(env, close, Ok)

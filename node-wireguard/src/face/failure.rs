@@ -25,6 +25,10 @@ impl Failure {
         Self::new("FAILED", message)
     }
 
+    pub fn closed(message: impl Display) -> Self {
+        Self::new("CLOSED", message)
+    }
+
     pub fn busy(message: impl Display) -> Self {
         Self::new("BUSY", message)
     }

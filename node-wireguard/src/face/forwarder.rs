@@ -71,7 +71,8 @@ impl NativeSession {
 
 #[napi]
 pub struct NativeForwarder {
-    core: Arc<Core>,
+    /// Taken out when it is closed, so that nothing of it lives until JavaScript's next garbage collection.
+    core: Mutex<Option<Arc<Core>>>,
 }
 
 struct Core {
@@ -109,34 +110,43 @@ pub fn open_forwarder(
         });
         Ok(Core { forwarder: Forwarder::open(options, sink)?, alarm })
     };
-    promise(env, open, |core| Ok(NativeForwarder { core: Arc::new(core) }))
+    promise(env, open, |core| Ok(NativeForwarder { core: Mutex::new(Some(Arc::new(core))) }))
+}
+
+impl NativeForwarder {
+    fn core(&self) -> std::result::Result<Arc<Core>, Failure> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.clone().ok_or_else(|| Failure::closed("the forwarder is closed"))
+    }
 }
 
 #[napi]
 impl NativeForwarder {
     #[napi(catch_unwind)]
-    pub fn addresses(&self) -> Vec<NativeEndpoint> {
-        self.core.forwarder.addresses().iter().map(|address| (*address).into()).collect()
+    pub fn addresses(&self) -> Result<Vec<NativeEndpoint>> {
+        Ok(self.core()?.forwarder.addresses().iter().map(|address| (*address).into()).collect())
     }
 
     #[napi(catch_unwind)]
     pub fn set_sessions(&self, add: Vec<NativeSession>, remove: Vec<String>) -> Result<()> {
         let add =
             add.into_iter().map(NativeSession::parse).collect::<std::result::Result<_, _>>()?;
-        Ok(self.core.forwarder.set_sessions(add, &remove).map_err(Failure::from)?)
+        Ok(self.core()?.forwarder.set_sessions(add, &remove).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn status(&self) -> Result<NativeForwarderStatus> {
-        Ok(self.core.forwarder.status().map_err(Failure::from)?.into())
+        Ok(self.core()?.forwarder.status().map_err(Failure::from)?.into())
     }
 
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        let core = Arc::clone(&self.core);
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
         let close = move || {
-            core.forwarder.close();
-            core.alarm.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(core) = core {
+                core.forwarder.close();
+                core.alarm.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
             Ok(())
         };
         promise(env, close, Ok)

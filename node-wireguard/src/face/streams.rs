@@ -7,7 +7,7 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections that wait for JavaScript; more are closed at once.
 pub const ACCEPTED: usize = 1_024;
@@ -31,13 +31,15 @@ impl From<Stream> for NativeStream {
 
 #[napi]
 pub struct NativeListener {
-    listener: Listener,
+    local: SocketAddr,
+    /// Taken out when it is closed: it holds on to the whole network stack.
+    listener: Mutex<Option<Listener>>,
     accepted: Arc<Mailbox<Stream>>,
 }
 
 impl NativeListener {
     pub fn new(listener: Listener, accepted: Arc<Mailbox<Stream>>) -> Self {
-        Self { listener, accepted }
+        Self { local: listener.local(), listener: Mutex::new(Some(listener)), accepted }
     }
 }
 
@@ -45,7 +47,7 @@ impl NativeListener {
 impl NativeListener {
     #[napi(catch_unwind)]
     pub fn local(&self) -> NativeEndpoint {
-        self.listener.local().into()
+        self.local.into()
     }
 
     #[napi(catch_unwind)]
@@ -55,7 +57,7 @@ impl NativeListener {
 
     #[napi(catch_unwind)]
     pub fn close(&self) {
-        self.listener.close();
+        lock(&self.listener).take();
         self.accepted.silence();
     }
 }
@@ -71,13 +73,15 @@ pub type Arrived = (SocketAddr, Vec<u8>);
 
 #[napi]
 pub struct NativeDatagrams {
-    datagrams: Datagrams,
+    local: SocketAddr,
+    /// As with listeners.
+    datagrams: Mutex<Option<Datagrams>>,
     arrived: Arc<Mailbox<Arrived>>,
 }
 
 impl NativeDatagrams {
     pub fn new(datagrams: Datagrams, arrived: Arc<Mailbox<Arrived>>) -> Self {
-        Self { datagrams, arrived }
+        Self { local: datagrams.local(), datagrams: Mutex::new(Some(datagrams)), arrived }
     }
 }
 
@@ -85,7 +89,7 @@ impl NativeDatagrams {
 impl NativeDatagrams {
     #[napi(catch_unwind)]
     pub fn local(&self) -> NativeEndpoint {
-        self.datagrams.local().into()
+        self.local.into()
     }
 
     #[napi(catch_unwind)]
@@ -98,12 +102,18 @@ impl NativeDatagrams {
     #[napi(catch_unwind)]
     pub fn send(&self, to: NativeEndpoint, bytes: Uint8Array) -> Result<()> {
         let to = to.parse("destination")?;
-        Ok(self.datagrams.send(to, &bytes).map_err(Failure::from)?)
+        let datagrams = lock(&self.datagrams);
+        let open = datagrams.as_ref().ok_or_else(|| Failure::closed("the socket is closed"))?;
+        Ok(open.send(to, &bytes).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn close(&self) {
-        self.datagrams.close();
+        lock(&self.datagrams).take();
         self.arrived.silence();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
