@@ -2,7 +2,7 @@ import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import { decodeBundle, encodeBundle, MAX_BUNDLE_BYTES, rightsAdmit, verifyApplicant } from '@ropewalk/shared/membership'
-import { ADMIT_PROTOCOL } from '@ropewalk/shared/records'
+import { ADMIT_PROTOCOL, decodeAdmitAnswer } from '@ropewalk/shared/records'
 import { AdmissionDesk } from './admission-desk.ts'
 import { Announcer } from './announcer.ts'
 import { RecordBook } from './dht.ts'
@@ -165,8 +165,25 @@ export class Assembly {
       if (!settled) throw error
       this.#logger.info('asking to be admitted', { reason: error.message })
     }
+    if (await this.#renewedBySelf()) return
     const limited = joinTimeoutMs === 0 ? signal : AbortSignal.any([signal, AbortSignal.timeout(joinTimeoutMs)])
     await this.#entrance.enter(bundle, limited)
+  }
+
+  /** An admitter that was away too long may find nobody to renew it: the root gave the right, and only the root takes it. */
+  async #renewedBySelf(): Promise<boolean> {
+    const { bundle, nodeKey } = this.#options
+    if (this.#desk === undefined || bundle.admission === undefined) return false
+    try {
+      this.registry.acceptAuthority(bundle, nodeKey.nodeId)
+      const answer = decodeAdmitAnswer(await this.#desk.answer(encodeBundle(bundle), nodeKey.nodeId))
+      if (answer.kind !== 'admitted') return false
+      await this.#entrance.accept(bundle, answer)
+      return true
+    } catch (error) {
+      if (!isRopewalkError(error)) throw error
+      return false
+    }
   }
 
   async #makeHost(): Promise<Host> {
@@ -225,13 +242,17 @@ export class Assembly {
   #cut({ nodeId, name }: Member): void {
     const reason = new RopewalkError('revoked', `“${name}” is revoked`)
     this.#logger.warn('cut a revoked member', { nodeId, name })
-    this.#sync.drop(nodeId, reason)
     if (nodeId === this.registry.self) {
       this.#neighbourhood.stop()
       this.announcer.warn('revoked', 'This node is revoked', 'ask for a new ticket, and join with a new state folder')
+      for (const connection of this.#host?.getConnections() ?? []) connection.abort(reason)
+      return
     }
-    const all = nodeId === this.registry.self ? undefined : toPeerId(nodeId)
-    for (const connection of this.#host?.getConnections(all) ?? []) connection.abort(reason)
+    const connections = this.#host?.getConnections(toPeerId(nodeId)) ?? []
+    const list = this.registry.revocations?.bytes ?? new Uint8Array()
+    void this.#sync.dismiss(nodeId, list, reason).then(() => {
+      for (const connection of connections) connection.abort(reason)
+    })
   }
 
   #isRelay(id: NodeId): boolean {

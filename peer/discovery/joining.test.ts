@@ -2,9 +2,11 @@ import { ipv4Of } from '@ropewalk/shared/addressing'
 import { isRopewalkError } from '@ropewalk/shared/errors'
 import { generateSigningKey, generateWireguardKeys } from '@ropewalk/shared/identity'
 import { type Bundle, signRevocations, type WayIn } from '@ropewalk/shared/membership'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { RogueHost } from './rogue-host.ts'
 import { addressOf, portOf, TestMesh, type TestNode, until, wayTo } from './test-mesh.ts'
+
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 20_000 }) // real hosts, on a machine that may be busy
 
 let mesh: TestMesh
 let relay: TestNode

@@ -68,8 +68,8 @@ export class Link {
 
   /** Ends the link. */
   close(reason: Error): void {
+    this.#end(reason) // first: the stream's own end would hide why
     if (this.#stream.status === 'open') this.#stream.abort(reason)
-    this.#end(reason)
   }
 
   async #read(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface'
-import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import { RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import { type Holding, PUSH_CHUNK, SYNC_PROTOCOL, type SyncMessage } from '@ropewalk/shared/records'
@@ -8,6 +8,7 @@ import { Intake } from './intake.ts'
 import { toNodeId } from './libp2p-ids.ts'
 import { Link, type LinkListener } from './link.ts'
 import type { Entry, Registry, RegistryEvent } from './registry.ts'
+import { networkError } from './wire.ts'
 
 /** What the sync stands on. */
 export interface SyncOptions {
@@ -25,6 +26,7 @@ const QUIET_CHECK_MS = 1_000
 const FLOOD_DELAY_MS = 5
 const FLOOD_LIMIT = 64
 const MAX_INCOMING = 32
+const DISMISS_MS = 200
 
 /** Keeps all members' statements the same everywhere: push on change, digests against what was missed. */
 export class Sync implements LinkListener {
@@ -78,9 +80,12 @@ export class Sync implements LinkListener {
     this.#adopt(new Link(await connection.newStream(SYNC_PROTOCOL, { signal }), peer, true, this))
   }
 
-  /** Ends the link to a node, if there is one. */
-  drop(peer: NodeId, reason: Error): void {
-    this.#links.get(peer)?.close(reason)
+  /** Gives a revoked neighbour the list that it is on, as its last message. */
+  async dismiss(peer: NodeId, list: Uint8Array, reason: Error): Promise<void> {
+    const link = this.#links.get(peer)
+    link?.send({ kind: 'push', bundles: [], records: [], revocations: list })
+    await link?.flush(DISMISS_MS)
+    link?.close(reason)
   }
 
   /** Tells all neighbours that nothing is heard of these nodes any more. */
@@ -118,7 +123,7 @@ export class Sync implements LinkListener {
   closed(link: Link, reason: unknown): void {
     if (this.#links.get(link.peer) !== link) return
     this.#links.delete(link.peer)
-    const { code, message } = toRopewalkError(reason)
+    const { code, message } = networkError(reason)
     const hostile = code === 'bad-input' || code === 'bad-statement' || code === 'bad-signature' || code === 'too-large'
     if (hostile) this.#logger.warn('a neighbour sent what it must not', { nodeId: link.peer, code, reason: message })
     this.#options.changed(link.peer, false)

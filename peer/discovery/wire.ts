@@ -33,6 +33,7 @@ export async function ask(
     const read = decodeWith(answer, raw, maxBytes + OVERHEAD_BYTES)
     stream.close({ signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
     if (read.kind === 'failed') throw errorFromWire(read.code, read.message)
+    if (read.content.length > maxBytes) throw new RopewalkError('too-large', 'The answer is larger than was asked for')
     return read.content
   } catch (error) {
     const known = networkError(error)
