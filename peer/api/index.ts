@@ -1,4 +1,3 @@
-export { createLocalClient, findSocket, type LocalClient, type StreamWanted } from './local-client.ts'
 export {
   createLocalServer,
   type LocalDoor,

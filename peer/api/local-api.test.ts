@@ -9,7 +9,8 @@ import type { peerApi } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createLocalClient, createLocalServer, findSocket, type Handlers } from './index.ts'
+import { createLocalClient, findSocket } from '../client/index.ts'
+import { createLocalServer, type Handlers } from './index.ts'
 
 const unused = async () => {
   throw new RopewalkError('unsupported')

@@ -4,13 +4,17 @@ import { Command, CommanderError } from 'commander'
 import { type GlobalOptions, Invocation } from './invocation.ts'
 import type { Io } from './io.ts'
 
-/** A command as data: the program is a list of these. */
+/** What a command takes and does. */
 export interface CommandSpec {
-  /** `invite`, or `network create` for a command of a group. */
-  readonly name: string
-  readonly summary: string
   /** Adds arguments and options and the action, which does its work inside `run`. */
   readonly build: (command: Command, run: (action: (invocation: Invocation) => Promise<void>) => Promise<void>) => void
+}
+
+/** A command as the program lists it; it is loaded only when it is the one that was asked for. */
+export interface ListedCommand {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<CommandSpec>
 }
 
 export interface ProgramOptions {
@@ -18,7 +22,7 @@ export interface ProgramOptions {
   readonly version: string
   readonly description: string
   readonly groups: Readonly<Record<string, string>>
-  readonly commands: readonly CommandSpec[]
+  readonly commands: readonly ListedCommand[]
   /** What the program does by itself, where it has no commands. */
   readonly only?: CommandSpec
 }
@@ -41,16 +45,16 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
   prepare(program)
   if (options.only !== undefined) bind(addGlobals(program), options.only, io)
   const groups = new Map<string, Command>()
-  for (const spec of options.commands) {
-    const [first = '', second] = spec.name.split(' ')
+  for (const { name, summary, load } of options.commands) {
+    const [first = '', second] = name.split(' ')
     let parent = program
     if (second !== undefined) {
       const known = groups.get(first)
       parent = known ?? prepare(program.command(first).description(options.groups[first] ?? ''))
       groups.set(first, parent)
     }
-    const command = addGlobals(prepare(parent.command(second ?? first).description(spec.summary)))
-    bind(command, spec, io)
+    const command = addGlobals(prepare(parent.command(second ?? first).description(summary)))
+    if (isAskedFor(name, argv)) bind(command, await load(), io)
   }
   try {
     await program.parseAsync(argv, { from: 'user' })
@@ -58,6 +62,13 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
   } catch (error) {
     return report(error, io, json)
   }
+}
+
+/** Whether the command line is about this command: its words stand in it, in their order. */
+function isAskedFor(name: string, argv: readonly string[]): boolean {
+  const [first, second] = name.split(' ')
+  const at = argv.indexOf(first)
+  return at >= 0 && (second === undefined || argv.indexOf(second, at + 1) >= 0)
 }
 
 function bind(command: Command, spec: CommandSpec, io: Io): void {

@@ -28,8 +28,6 @@ const collect = (value: string, before: string[]): string[] => [...before, ...va
 /** What `ropewalk-relay` does. */
 export function serve(version: string): CommandSpec {
   return {
-    name: 'ropewalk-relay',
-    summary: 'run a relay in the foreground',
     build: (command, run) =>
       command
         .option(

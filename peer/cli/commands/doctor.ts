@@ -14,8 +14,6 @@ interface Finding {
 }
 
 export const doctor: CommandSpec = {
-  name: 'doctor',
-  summary: 'look for what is wrong here, and say the next step',
   build: (command, run) =>
     command.action(() =>
       run(async (cli) => {

@@ -4,8 +4,6 @@ import { type CommandSpec, errorText } from '../program.ts'
 import { parseVia } from './ssh.ts'
 
 export const forward: CommandSpec = {
-  name: 'forward',
-  summary: "local ports that lead to a worker's exposed services, until Ctrl-C",
   build: (command, run) =>
     command
       .argument('<peer>', 'name, node id or mesh address')

@@ -19,8 +19,6 @@ interface Options {
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export const invite: CommandSpec = {
-  name: 'invite',
-  summary: 'print a ticket, with which one machine (or --uses of them) joins the network',
   build: (command, run) =>
     command
       .option('--name <name>', 'the name that the machine will have; it may choose one if this is left out')

@@ -4,8 +4,6 @@ import { createNetwork, openState } from '../../state/index.ts'
 import type { CommandSpec } from '../program.ts'
 
 export const networkCreate: CommandSpec = {
-  name: 'network create',
-  summary: 'make a network: its root key and its statement, in the state folder',
   build: (command, run) =>
     command
       .argument('<name>', 'one DNS label: its members are worker-a.NAME.internal')

@@ -2,8 +2,6 @@ import type { CommandSpec } from '../program.ts'
 import { bytesText, millisText } from '../text.ts'
 
 export const paths: CommandSpec = {
-  name: 'paths',
-  summary: 'every path to a member with its round trip, loss, MTU, state and bytes',
   build: (command, run) =>
     command.argument('<peer>', 'name, node id or mesh address').action((peer: string) =>
       run(async (cli) => {

@@ -1,5 +1,5 @@
 import type { Peer } from '@ropewalk/shared/api'
-import type { LocalClient } from '../../api/index.ts'
+import type { LocalClient } from '../../client/index.ts'
 import type { CommandSpec } from '../program.ts'
 import { bytesText, millisText } from '../text.ts'
 
@@ -16,8 +16,6 @@ export async function allPeers({ api }: LocalClient): Promise<Peer[]> {
 }
 
 export const peers: CommandSpec = {
-  name: 'peers',
-  summary: 'the members of the network, and how each is reached from here',
   build: (command, run) =>
     command.action(() =>
       run(async (cli) => {

@@ -12,8 +12,6 @@ interface Reply {
 }
 
 export const ping: CommandSpec = {
-  name: 'ping',
-  summary: 'echo requests over the mesh; says which path answered',
   build: (command, run) =>
     command
       .argument('<peer>', 'name, node id or mesh address')

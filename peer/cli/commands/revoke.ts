@@ -3,8 +3,6 @@ import { openState, revoke as revokeMember } from '../../state/index.ts'
 import type { CommandSpec } from '../program.ts'
 
 export const revoke: CommandSpec = {
-  name: 'revoke',
-  summary: 'end a membership for good: links, streams and the ticket it came with',
   build: (command, run) =>
     command.argument('<peer>', 'name or node id; of an unused ticket, its name').action((peer: string) =>
       run(async (cli) => {

@@ -2,8 +2,6 @@ import { parseExpose } from '../../tunnels/index.ts'
 import type { CommandSpec } from '../program.ts'
 
 export const services: CommandSpec = {
-  name: 'services',
-  summary: 'what this worker and the other members expose',
   build: (command, run) =>
     command.action(() =>
       run(async (cli) => {
@@ -21,8 +19,6 @@ export const services: CommandSpec = {
 }
 
 export const expose: CommandSpec = {
-  name: 'expose',
-  summary: 'offer a loopback port of this machine to members, by mesh and by tunnel',
   build: (command, run) =>
     command
       .argument('<name=port>', 'e.g. jupyter=8888; ssh alone means ssh=22')
@@ -37,8 +33,6 @@ export const expose: CommandSpec = {
 }
 
 export const unexpose: CommandSpec = {
-  name: 'unexpose',
-  summary: 'offer it no more; its streams are cut',
   build: (command, run) =>
     command.argument('<name>', 'as it was exposed').action((name: string) =>
       run(async (cli) => {

@@ -9,8 +9,6 @@ import { parseVia } from './ssh.ts'
 const INCLUDE = 'Include ropewalk.config'
 
 export const sshConfig: CommandSpec = {
-  name: 'ssh-config',
-  summary: 'an ssh_config block with which stock ssh, scp, rsync and editors reach the workers by name',
   build: (command, run) =>
     command
       .option('--install', 'write it to ~/.ssh/ropewalk.config and include that in ~/.ssh/config')

@@ -3,8 +3,6 @@ import type { CommandSpec } from '../program.ts'
 import { parseVia } from './ssh.ts'
 
 export const sshProxy: CommandSpec = {
-  name: 'ssh-proxy',
-  summary: "join standard input and output with a member's service: the ProxyCommand of ssh",
   build: (command, run) =>
     command
       .argument('<peer>', 'name, node id or mesh address')

@@ -13,8 +13,6 @@ export function parseVia(text: string): Via {
 }
 
 export const ssh: CommandSpec = {
-  name: 'ssh',
-  summary: 'a shell on a worker by the stock ssh, its host key pinned by the mesh',
   build: (command, run) =>
     command
       .argument('<peer>', 'worker-a or user@worker-a')

@@ -10,8 +10,6 @@ const POLL_MS = 100
 const WATCH_MS = 1_000
 
 export const status: CommandSpec = {
-  name: 'status',
-  summary: 'this peer, its relays and what needs attention',
   build: (command, run) =>
     command
       .option('--wait', 'return when the peer is ready: it runs, and a relay is connected if there is one')

@@ -7,8 +7,6 @@ const SCOPES = ['read', 'write'] as const
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export const tokenCreate: CommandSpec = {
-  name: 'token create',
-  summary: 'a bearer token for the HTTP API of the relays; it opens no stream',
   build: (command, run) =>
     command
       .option('--scope <scope>', 'read or write; may be repeated', collect, [])
@@ -31,8 +29,6 @@ export const tokenCreate: CommandSpec = {
 }
 
 export const tokenList: CommandSpec = {
-  name: 'token list',
-  summary: 'the tokens that were made here',
   build: (command, run) =>
     command.action(() =>
       run(async (cli) => {
@@ -57,8 +53,6 @@ export const tokenList: CommandSpec = {
 }
 
 export const tokenRevoke: CommandSpec = {
-  name: 'token revoke',
-  summary: 'take a token back',
   build: (command, run) =>
     command.argument('<id>', 'as token list shows it').action((id: string) =>
       run(async (cli) => {

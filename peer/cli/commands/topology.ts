@@ -5,8 +5,6 @@ import type { CommandSpec } from '../program.ts'
 import { millisText } from '../text.ts'
 
 export const topology: CommandSpec = {
-  name: 'topology',
-  summary: 'the whole mesh as this node knows it',
   build: (command, run) =>
     command.option('--format <form>', 'table, json or dot').action((options: { format?: string }) =>
       run(async (cli) => {

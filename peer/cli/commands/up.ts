@@ -28,8 +28,6 @@ interface Options {
 const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')]
 
 export const up: CommandSpec = {
-  name: 'up',
-  summary: 'run the peer in the foreground; the first time with a ticket, from then on without',
   build: (command, run) =>
     command
       .option('--ticket <ticket>', 'the ticket, or - to read it from standard input (ROPEWALK_TICKET)')

@@ -1,0 +1,1 @@
+export { createLocalClient, findSocket, type LocalClient, type StreamWanted } from './local-client.ts'
