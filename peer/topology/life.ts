@@ -28,21 +28,27 @@ export type Sign = { readonly kind: 'heard'; readonly atMs: number } | { readonl
 
 /** What a member's state and the other evidence say about its life. */
 export function signOfLife(member: Member, evidence: Evidence): Sign {
-  const { nowMs, self, lostAtMs } = evidence
+  const { nowMs, self, liveness } = evidence
   if (member.nodeId === self) return { kind: 'heard', atMs: nowMs }
   if (member.state === 'gone' || member.state === 'revoked') return { kind: 'gone' }
-  if (evidence.liveness === 'discovery' || !speaksToUs(member, evidence)) {
-    if (evidence.linkUp || member.state === 'online') return { kind: 'heard', atMs: nowMs }
-    return { kind: 'gone' } // discovery has waited already
-  }
-  const atMs = Math.min(member.lastHeardMs, nowMs)
+  if (liveness === 'discovery') return evidence.linkUp ? { kind: 'heard', atMs: nowMs } : hearsay(member, nowMs)
+  if (evidence.connected) return ownEars(member, evidence)
+  if (member.state === 'silent') return { kind: 'gone' } // whoever lost its link has waited already
+  return speaksToUs(member, evidence) ? ownEars(member, evidence) : hearsay(member, nowMs)
+}
+
+function hearsay({ state }: Member, nowMs: number): Sign {
+  return state === 'online' ? { kind: 'heard', atMs: nowMs } : { kind: 'gone' }
+}
+
+function ownEars({ lastHeardMs }: Member, { nowMs, lostAtMs }: Evidence): Sign {
+  const atMs = Math.min(lastHeardMs, nowMs)
   if (lostAtMs !== undefined && atMs <= lostAtMs) return { kind: 'gone' }
   return atMs === 0 ? undefined : { kind: 'heard', atMs }
 }
 
 /** Whether this relay should hear the member itself. One that keeps to other relays is known by what they spread. */
-function speaksToUs(member: Member, { connected, self, lostAtMs }: Evidence): boolean {
-  if (connected || lostAtMs !== undefined) return true
-  const relays = member.record?.relays ?? []
-  return relays.length === 0 || relays.includes(self)
+function speaksToUs({ record }: Member, { self, lostAtMs }: Evidence): boolean {
+  const relays = record?.relays ?? []
+  return lostAtMs !== undefined || relays.length === 0 || relays.includes(self)
 }

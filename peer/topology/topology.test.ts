@@ -152,6 +152,19 @@ describe('a relay’s topology', () => {
     expect(stateOf(topology, a)).toBe('offline')
   })
 
+  test('a member that another relay has lost is offline at once, unless it is linked to this one', async () => {
+    const { mesh, topology, pass } = await world()
+    const [a, b] = [mesh.join(memberCalled('a')), mesh.join(memberCalled('b'))]
+    mesh.connected.add(b.nodeId)
+    mesh.report(a, 1, [], Date.now())
+    mesh.report(b, 1, [], Date.now())
+    await pass(500)
+    mesh.change(a, { state: 'silent' })
+    mesh.change(b, { state: 'silent' })
+    await pass(500)
+    expect([stateOf(topology, a), stateOf(topology, b)]).toEqual(['offline', 'online'])
+  })
+
   test('an older report changes nothing', async () => {
     const { mesh, topology, pass } = await world()
     const [a, b] = [mesh.join(memberCalled('a')), mesh.join(memberCalled('b'))]
