@@ -168,6 +168,7 @@ describe('a relay’s topology', () => {
   test('an older report changes nothing', async () => {
     const { mesh, topology, pass } = await world()
     const [a, b] = [mesh.join(memberCalled('a')), mesh.join(memberCalled('b'))]
+    mesh.report(b, 1, [], Date.now())
     mesh.report(a, 5, [up(b)], Date.now())
     mesh.report(a, 4, [up(b, { state: 'down' })], Date.now())
     await pass(500)

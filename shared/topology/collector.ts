@@ -129,6 +129,12 @@ class Collecting implements Collector {
         pairs.set(`${a}|${b}`, { ...pair, ...(nodeId === a ? { endA: end } : { endB: end }) })
       }
     }
-    return [...pairs.entries()].map(([id, pair]) => mergeLink(id, pair)).sort((one, two) => byId(one.id, two.id))
+    return [...pairs.entries()]
+      .map(([id, pair]) => {
+        const link = mergeLink(id, pair)
+        // one end is dead and the other has not noticed yet: what it says of the link is the past
+        return online.has(pair.a) && online.has(pair.b) ? link : { ...link, state: 'down' as const }
+      })
+      .sort((one, two) => byId(one.id, two.id))
   }
 }

@@ -68,6 +68,14 @@ describe('topology', () => {
     expect(late.links).toEqual([])
   })
 
+  test('a link to a dead end is down, even while the other end has not noticed', () => {
+    const collector = pair()
+    collector.report('a', report(1, [{ peer: 'b', ...end() }]), T)
+    collector.report('b', report(1, [{ peer: 'a', ...end() }]), T)
+    collector.gone('b')
+    expect(collector.snapshot(T).links).toMatchObject([{ state: 'down', endA: { up: true } }])
+  })
+
   test('a good-bye counts at once, a revoked member is shown as such', () => {
     const collector = pair()
     collector.heard('a', T)

@@ -3,20 +3,21 @@ import { createToken, openState, revokeToken } from '../../state/index.ts'
 import { parseDuration } from '../duration.ts'
 import type { CommandSpec } from '../program.ts'
 
-const SCOPES = ['read', 'write'] as const
+const SCOPES = ['read', 'write', 'metrics'] as const
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export const tokenCreate: CommandSpec = {
   build: (command, run) =>
     command
-      .option('--scope <scope>', 'read or write; may be repeated', collect, [])
+      .option('--scope <scope>', 'read, write or metrics; may be repeated', collect, [])
       .option('--expires <duration>', 'how long it is good', '24h')
       .option('--note <text>', 'what it is for')
       .action((options: { scope: string[]; expires: string; note?: string }) =>
         run(async (cli) => {
           const scopes = options.scope.length === 0 ? ['read'] : options.scope
           const unknown = scopes.find((scope) => !(SCOPES as readonly string[]).includes(scope))
-          if (unknown !== undefined) throw new RopewalkError('bad-usage', `--scope is read or write, not “${unknown}”`)
+          if (unknown !== undefined)
+            throw new RopewalkError('bad-usage', `--scope is ${SCOPES.join(', ')}, not “${unknown}”`)
           const token = await createToken(await openState(cli.stateFolder), {
             scopes,
             expiresInMs: parseDuration(options.expires),
