@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Plain JavaScript, so that an older Node can still say what is wrong or hand over to the project's own.
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
@@ -14,6 +14,16 @@ if (Number(process.versions.node.split('.')[0]) >= 24) {
     )
     process.exit(1)
   }
-  const { status } = spawnSync(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
-  process.exit(status ?? 1)
+  const child = spawn(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    // a terminal gives Ctrl-C to both by itself
+    process.on(name, () => (name === 'SIGINT' && process.stdin.isTTY) || child.kill(name))
+  }
+  child.on('error', (error) => {
+    console.error(`${own} cannot be run: ${error.message}`)
+    process.exitCode = 1
+  })
+  child.on('exit', (code) => {
+    process.exitCode = code ?? 1
+  })
 }
