@@ -11,6 +11,7 @@ use crate::packet::PacketView;
 use crate::rootless::RootlessError;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
+use smoltcp::time::Duration as SmolDuration;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,8 @@ const TURN: usize = 16;
 const GIVE_UP: Micros = 60_000_000;
 /// A connection whose program is gone and whose peer does not end it either.
 const ORPHAN: Micros = 60_000_000;
+/// With something unacknowledged and nothing sent for so long, the peer is asked where it is.
+const SILENCE: Micros = 2_000_000;
 /// How long the program's end stays open after a reset, so that the event comes before the end of file.
 const AFTER_RESET: Micros = 1_000_000;
 /// Bytes moved to or from the program in one turn.
@@ -83,6 +86,8 @@ pub struct Flow {
     deadline: Option<Micros>,
     /// What we acknowledged last.
     expected: u32,
+    /// When something was sent last.
+    sent_at: Micros,
 }
 
 impl Flow {
@@ -113,6 +118,7 @@ impl Flow {
             closing: false,
             deadline: None,
             expected: 0,
+            sent_at: 0,
         }
     }
 
@@ -166,7 +172,10 @@ impl Flow {
             return;
         }
         let mut verdict = Verdict::Nothing;
+        // smoltcp forgets a FIN when its repeated acknowledgements ask for a fast retransmission: it looks for data only.
+        let fin_only = self.socket().send_queue() == 0;
         match &mut self.governor {
+            Some(governor) if fin_only && governor.is_repeated(&segment) => return,
             Some(governor) => verdict = governor.received(&mut segment, bytes, now),
             None if segment.has(SYN) => self.begin(bytes, &mut segment, tcp),
             None => {}
@@ -176,7 +185,7 @@ impl Flow {
         self.note(tcp, now);
         match verdict {
             Verdict::Nothing => {}
-            Verdict::ResendHead => {
+            Verdict::ResendHead if self.socket().send_queue() > 0 => {
                 let header = TcpHeader {
                     sequence: segment.sequence.wrapping_add(segment.length()),
                     acknowledged: segment.acknowledged,
@@ -189,7 +198,7 @@ impl Flow {
                 }
                 self.note(tcp, now);
             }
-            Verdict::ResendAll => {
+            Verdict::ResendHead | Verdict::ResendAll => {
                 self.socket().set_timeout(None); // the clock is about to be put forward
                 tcp.hurry(&mut self.set, segment.acknowledged, now);
                 self.note(tcp, now);
@@ -212,6 +221,7 @@ impl Flow {
     /// Tells the congestion window what has left.
     fn note(&mut self, tcp: &mut Tcp, now: Micros) {
         for sent in tcp.link.take_sent() {
+            self.sent_at = now;
             if sent.segment.has(ACK) {
                 self.expected = sent.segment.acknowledged;
             }
@@ -263,14 +273,33 @@ impl Flow {
         let patience = unfinished.then_some(tcp.scaled(GIVE_UP));
         self.socket().set_timeout(patience);
         self.brace(tcp, now);
+        self.nudge(now);
+        let mut more = true;
         for _ in 0..TURN {
-            let sent = tcp.poll(&mut self.set, now);
+            more = tcp.poll(&mut self.set, now);
             self.note(tcp, now);
-            if !sent {
-                return tcp.link.blocked();
+            if !more {
+                break;
             }
         }
-        true
+        self.socket().set_keep_alive(None);
+        more || tcp.link.blocked()
+    }
+
+    /// Is there anything that the peer must still acknowledge?
+    fn unfinished(&mut self) -> bool {
+        let flight = self.governor.as_ref().is_some_and(|governor| governor.flight() > 0);
+        flight || self.socket().send_queue() > 0
+    }
+
+    /// smoltcp can lose its timer when a window closes while segments are lost. A probe makes the peer say where it is; it
+    /// leaves only when no timer runs.
+    fn nudge(&mut self, now: Micros) {
+        if self.phase == Phase::Open && self.unfinished() && now >= self.sent_at + SILENCE {
+            self.sent_at = now;
+            let interval = SmolDuration::from_secs(3600);
+            self.socket().set_keep_alive(Some(interval));
+        }
     }
 
     /// Before a retransmission timer fires, tells the socket a small window: it would send a whole old one at once.
@@ -394,7 +423,9 @@ impl Flow {
             // smoltcp says "now" also when it waits for the peer; a millisecond keeps that from spinning.
             _ => tcp.due(&self.set, now).map(|at| at.max(now + 1_000)),
         };
-        [timer, self.deadline].into_iter().flatten().min()
+        let silence =
+            (self.phase == Phase::Open && self.unfinished()).then_some(self.sent_at + SILENCE);
+        [timer, silence, self.deadline].into_iter().flatten().min()
     }
 
     /// An ICMP error about a segment of ours: believed only for what is in flight (RFC 5927).

@@ -54,6 +54,8 @@ pub struct Governor {
     /// The window that smoltcp was told last, in bytes, and whether it was ours rather than the peer's.
     told: u64,
     ours: bool,
+    /// The peer's own window, in bytes.
+    real: u64,
     last_sent: u64,
 }
 
@@ -74,6 +76,7 @@ impl Governor {
             highest: initial.wrapping_add(1),
             told: 0,
             ours: false,
+            real: 0,
             last_sent: 0,
         }
     }
@@ -90,7 +93,7 @@ impl Governor {
     pub fn opening(&mut self, segment: &mut Segment, bytes: &mut [u8]) {
         let window = self.whole_segments().min(u64::from(segment.window)) as u16;
         self.ours = window < segment.window;
-        self.told = window.into();
+        (self.told, self.real) = (window.into(), segment.window.into());
         segment.set_window(bytes, window);
     }
 
@@ -155,12 +158,20 @@ impl Governor {
         }
         self.recovery = Recovery::Timeout { end: self.highest };
         self.window = 2.0 * self.mss;
-        self.tell(self.window as u64)
+        self.tell((self.window as u64).min(self.real))
+    }
+
+    /// Is this only an acknowledgement that came before?
+    pub fn is_repeated(&self, segment: &Segment) -> bool {
+        let control = segment.flags & (SYN | FIN | RST) != 0;
+        let known = segment.acknowledged == self.unacknowledged;
+        known && segment.payload == 0 && !control && self.flight() > 0
     }
 
     /// Takes an incoming segment's acknowledgement, and lowers its window field to ours.
     pub fn received(&mut self, segment: &mut Segment, bytes: &mut [u8], now: u64) -> Verdict {
         let real = u64::from(segment.window) << self.scale;
+        self.real = real;
         let acknowledged = segment.acknowledged.wrapping_sub(self.unacknowledged);
         let verdict = if after(segment.acknowledged, self.unacknowledged) {
             if after(segment.acknowledged, self.highest) {
@@ -171,8 +182,7 @@ impl Governor {
             Verdict::Nothing
         };
         // A changed window would make a repeated acknowledgement look like news to smoltcp (RFC 5681 §2).
-        let control = segment.flags & (SYN | FIN | RST) != 0;
-        let repeated = acknowledged == 0 && segment.payload == 0 && !control && self.flight() > 0;
+        let repeated = self.is_repeated(segment);
         let own = self.whole_segments();
         let allowed =
             if repeated && self.ours && self.told <= real { self.told } else { own.min(real) };
