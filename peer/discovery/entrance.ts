@@ -24,7 +24,7 @@ export interface EntranceOptions {
   readonly dialer: Dialer
   readonly key: SigningKey
   readonly waysIn: readonly WayIn[]
-  readonly memory: Pick<DiscoveryMemory, 'saveBundle' | 'nextBundle'>
+  readonly memory: Pick<DiscoveryMemory, 'saveBundle' | 'nextBundle' | 'dropApplication'>
   readonly refusals: RefusalLog
   readonly logger: Logger
 }
@@ -74,7 +74,10 @@ export class Entrance {
         pauseMs = FIRST_PAUSE_MS / 2
         continue
       }
-      if (FINAL.includes(outcome.code)) throw outcome
+      if (FINAL.includes(outcome.code)) {
+        await memory.dropApplication()
+        throw outcome
+      }
       logger.warn('no admitter could be asked yet', { code: outcome.code, reason: outcome.message, pauseMs })
       await delay(pauseMs, undefined, { signal }).catch(() => {
         throw new RopewalkError('unreachable', `No admitter could be asked: ${outcome.message}`, {

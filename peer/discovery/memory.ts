@@ -19,6 +19,8 @@ export interface DiscoveryMemory {
   saveBundle(bundle: Bundle): Promise<void>
   /** The same application with another IPv4 address of those its key may hold; nothing when all are tried or it is admitted. */
   nextBundle(): Promise<Bundle | undefined>
+  /** An admitter refused the application for good; what stood before it stands again. */
+  dropApplication(): Promise<void>
   revocations(): Promise<Uint8Array | undefined>
   saveRevocations(statement: Uint8Array): Promise<void>
   policy(): Promise<Uint8Array | undefined>

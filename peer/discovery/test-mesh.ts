@@ -222,6 +222,7 @@ export function createMemory(bundle: Bundle): TestNode['memory'] {
       this.bundle = admitted
     },
     nextBundle: async () => undefined,
+    dropApplication: async () => undefined,
     revocations: async () => revocations,
     async saveRevocations(statement) {
       revocations = statement

@@ -1,7 +1,7 @@
 import { type Claim, type Network, openPolicy, openRevocations } from '@ropewalk/shared/membership'
 import type { DiscoveryMemory } from '../discovery/memory.ts'
 import type { Document } from './document.ts'
-import { keepBundle, nextApplication } from './joining.ts'
+import { dropApplication, keepBundle, nextApplication } from './joining.ts'
 import type { State } from './state.ts'
 
 /** The memory of discovery in a state folder. */
@@ -18,6 +18,7 @@ export async function createDiscoveryMemory(state: State, network: Network): Pro
     members: async () => (await state.members.read()) ?? [],
     saveMembers: (members) => state.members.write(members),
     saveBundle: (bundle) => keepBundle(state, bundle),
+    dropApplication: () => dropApplication(state),
     nextBundle: () => nextApplication(state, network),
     revocations: () => state.revocations.read(),
     saveRevocations: (statement) => keepNewer(state.revocations, statement, (raw) => openRevocations(network, raw).seq),

@@ -25,7 +25,7 @@ export {
   createRelayInvite,
   type InviteSettings,
 } from './inviting.ts'
-export { type AcceptOptions, acceptTicket, dropApplication } from './joining.ts'
+export { type AcceptOptions, acceptTicket } from './joining.ts'
 export type { Lock } from './lock.ts'
 export { createToken, revoke, revokeToken, setPolicy } from './revoking.ts'
 export { openState, type State, type WatchedDocument } from './state.ts'
