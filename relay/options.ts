@@ -8,6 +8,8 @@ export interface RelayOptions {
   /** UDP: STUN and the packet forwarder. */
   readonly udpPort: number
   readonly tls: TlsChoice
+  /** The domain whose subdomains will be workers' services; a self-signed certificate covers it. */
+  readonly domain?: string | undefined
   readonly version: string
 }
 

@@ -3,14 +3,15 @@ import { isIP, isIPv6 } from 'node:net'
 import { createPeer, type Rooms, tunnelMembers } from '@ropewalk/peer'
 import { createForwarding } from '@ropewalk/peer/connectivity'
 import { acceptTicket, openState } from '@ropewalk/peer/state'
-import { RopewalkError } from '@ropewalk/shared/errors'
+import { messageOf, RopewalkError } from '@ropewalk/shared/errors'
 import { parseName } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
-import { rightsAdmit } from '@ropewalk/shared/membership'
+import { parseTicket, rightsAdmit } from '@ropewalk/shared/membership'
 import { Forwarder } from 'node-wireguard'
 import { createAudit } from './audit/index.ts'
 import { keepSelfSigned, readTlsFiles } from './certificate/index.ts'
+import { registerForwarderMetrics } from './forwarder-metrics.ts'
 import { createRegistry, createWeb, type Tls } from './http/index.ts'
 import type { RelayOptions } from './options.ts'
 import { auditOf } from './tunnel-audit.ts'
@@ -75,6 +76,11 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
   const loopbackOnly = options.peer.interfaces?.every((name) => name === 'lo') === true
   const udp = loopbackOnly ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']
   const forwarder = await openForwarder(udp, options.udpPort)
+  let unready: string | undefined
+  forwarder.closed.catch((error: unknown) => {
+    unready = `The packet forwarder has failed: ${messageOf(error)}`
+    logger.error('forwarder failed', { error })
+  })
   await run(startable({ start: () => undefined, stop: () => forwarder.close() }))
   const announce = options.peer.listenPort === undefined ? [] : [multiaddrOf(host, options.peer.listenPort)]
   const { ticket: _taken, ...peerOptions } = options.peer
@@ -89,6 +95,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
     ),
   )
   const registry = createRegistry()
+  registerForwarderMetrics(registry, () => forwarder.status())
   const metrics = createTunnelMetrics(registry)
   const audit = createAudit({}, { logger: logger.child({ room: 'audit' }), nowMs })
   const sources = createSources(SOURCES)
@@ -129,7 +136,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
         tunnels,
         audit,
         registry,
-        unready: () => undefined,
+        unready: () => unready,
         wellKnown: () => discovery.wellKnown(),
         logger: logger.child({ room: 'http' }),
         nowMs,
@@ -152,6 +159,11 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
 
 /** The relay's keys and its public URL come out of its ticket, which is taken in once. */
 async function takeTicket({ peer }: RelayOptions): Promise<string> {
+  if (peer.ticket !== undefined && parseTicket(peer.ticket).kind !== 'relay') {
+    throw new RopewalkError('bad-ticket', 'That is a ticket for a worker, not for a relay', {
+      hint: 'ropewalk invite --relay --name N --public-host H',
+    })
+  }
   const state = await openState(peer.stateFolder)
   if (peer.ticket !== undefined) {
     await acceptTicket(state, peer.ticket, { name: peer.name ?? parseName('relay'), nowMs: Date.now() })
@@ -163,15 +175,20 @@ async function takeTicket({ peer }: RelayOptions): Promise<string> {
   })
 }
 
-async function readTls({ tls, peer }: RelayOptions, host: string): Promise<Tls> {
+async function readTls({ tls, peer, domain }: RelayOptions, host: string): Promise<Tls> {
   switch (tls.kind) {
     case 'files':
       return { kind: 'certificate', ...(await readTlsFiles(tls.certFile, tls.keyFile)) }
     case 'self-signed':
-      return { kind: 'certificate', ...(await keepSelfSigned(peer.stateFolder, [host], Date.now())) }
+      return { kind: 'certificate', ...(await keepSelfSigned(peer.stateFolder, hostsOf(host, domain), Date.now())) }
     case 'insecure-loopback':
       return { kind: 'none' }
   }
+}
+
+/** What the certificate is for: the relay's host, and the domain that services of workers will be under. */
+function hostsOf(host: string, domain: string | undefined): string[] {
+  return [...new Set([host, ...(domain === undefined ? [] : [domain, `*.${domain}`])])]
 }
 
 /** Both families on one port; IPv4 alone where this machine has no IPv6. */
@@ -183,7 +200,7 @@ async function openForwarder(addresses: readonly string[], port: number): Promis
     const noFamily =
       error instanceof Error && /family not supported|cannot assign requested address/i.test(error.message)
     if (noFamily) return await Forwarder.open({ listen: listen.filter(({ address }) => !isIPv6(address)) })
-    throw new RopewalkError('address-in-use', `UDP port ${port}: ${error instanceof Error ? error.message : error}`, {
+    throw new RopewalkError('address-in-use', `UDP port ${port}: ${messageOf(error)}`, {
       hint: 'choose another with --udp-port',
       cause: error,
     })

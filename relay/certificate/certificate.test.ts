@@ -26,6 +26,13 @@ describe('the self-signed certificate', () => {
     expect((await stat(join(folder, 'relay-tls.pem'))).mode & 0o777).toBe(0o600)
   })
 
+  test('may cover a domain and what is under it, and is kept then too', async () => {
+    const hosts = ['203.0.113.7', 't.example', '*.t.example']
+    const first = await keepSelfSigned(folder, hosts, NOW)
+    expect(new X509Certificate(first.cert).checkHost('jupyter--a.t.example')).toBeDefined()
+    expect(await keepSelfSigned(folder, hosts, NOW)).toEqual(first)
+  })
+
   test('is made anew for other hosts, and before it ends', async () => {
     const first = fingerprintOf(await keepSelfSigned(folder, ['a.example'], NOW))
     const second = fingerprintOf(await keepSelfSigned(folder, ['b.example'], NOW))

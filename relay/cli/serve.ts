@@ -18,6 +18,7 @@ interface Options {
   readonly tlsKey?: string
   readonly tlsSelfSigned?: true
   readonly insecureLoopback?: true
+  readonly domain?: string
   readonly interface: string[]
   readonly rootless?: true
   readonly tunName: string
@@ -41,6 +42,10 @@ export function serve(version: string): CommandSpec {
         .option('--tls-key <file>', 'its private key, PEM')
         .option('--tls-self-signed', 'a certificate of its own: enough for peers, browsers will warn')
         .option('--insecure-loopback', 'no TLS; listens on loopback only')
+        .option(
+          '--domain <name>',
+          'the domain of workers’ services: a self-signed certificate covers it and what is under it',
+        )
         .option('--interface <name>', 'use only this interface of the machine; may be repeated', collect, [])
         .option('--rootless', 'make no interface on this machine')
         .option('--tun-name <name>', "the mesh's interface", 'rope0')
@@ -69,6 +74,7 @@ async function runRelay(cli: Invocation, options: Options, version: string): Pro
       listen,
       udpPort: parsePort(options.udpPort),
       tls: chooseTls(options, listen.address),
+      domain: options.domain === undefined ? undefined : parseDomain(options.domain),
       version,
     },
     { logger, shutdown: () => stop.abort() },
@@ -107,6 +113,14 @@ function chooseTls(options: Options, address: string): TlsChoice {
   throw new RopewalkError('insecure-config', 'A public port needs TLS, and none was chosen', {
     hint: 'add --tls-self-signed (enough for peers), or --tls-cert F --tls-key F',
   })
+}
+
+/** @throws RopewalkError `bad-usage` */
+function parseDomain(text: string): string {
+  const labels = text.toLowerCase().split('.')
+  const isLabel = (label: string) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(label)
+  if (text.length <= 200 && labels.length > 1 && labels.every(isLabel)) return labels.join('.')
+  throw new RopewalkError('bad-usage', `“${text.slice(0, 80)}” is no domain`, { hint: '--domain tunnels.example.org' })
 }
 
 async function readTicket(file: string | undefined): Promise<string | undefined> {
