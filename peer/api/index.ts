@@ -3,7 +3,6 @@ export {
   type LocalDoor,
   type LocalServerDependencies,
   type LocalServerOptions,
-  SOCKET_PATH_LIMIT_BYTES,
 } from './local-server.ts'
 export { addManners, type Caller, type HandlerInput, type Handlers, type MountOptions, mount } from './mount.ts'
 export { splice } from './splice.ts'

@@ -8,11 +8,9 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { SOCKET_PATH_LIMIT_BYTES } from '../client/index.ts'
 import { addManners, type Handlers, mount } from './mount.ts'
 import { streamGate } from './stream-gate.ts'
-
-/** The kernel's limit for the path of a unix socket, without the closing zero. */
-export const SOCKET_PATH_LIMIT_BYTES = 107
 
 /** A door of the peer: who can open the socket file has its scopes. */
 export interface LocalDoor {

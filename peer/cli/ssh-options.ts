@@ -18,7 +18,7 @@ export function sshOptions({ peer, stateFolder, via }: SshTarget): readonly (rea
   const proxy = [process.execPath, PROGRAM, 'ssh-proxy', peer.nodeId, 'ssh', '--state', stateFolder, '--via', via]
   return [
     ['ProxyCommand', proxy.map(shellQuoted).join(' ')],
-    ['HostKeyAlias', peer.nodeId],
+    ['HostKeyAlias', hostKeyAlias(peer)],
     ['UserKnownHostsFile', quoted(knownHostsFile(stateFolder))],
     ['GlobalKnownHostsFile', '/dev/null'],
     ['StrictHostKeyChecking', 'yes'],
@@ -36,7 +36,7 @@ export function knownHostsFile(stateFolder: string): string {
  * @throws RopewalkError `not-found` when none has a key
  */
 export async function pinHostKeys(stateFolder: string, peers: readonly Peer[]): Promise<void> {
-  const lines = peers.flatMap((peer) => peer.sshHostKeys.map((key) => `${peer.nodeId} ${key}`))
+  const lines = peers.flatMap((peer) => peer.sshHostKeys.map((key) => `${hostKeyAlias(peer)} ${key}`))
   await mkdir(stateFolder, { recursive: true, mode: 0o700 })
   const file = knownHostsFile(stateFolder)
   await writeFile(`${file}.new`, `${lines.join('\n')}\n`, { mode: 0o600 })
@@ -55,6 +55,11 @@ export function requireSsh(peer: Peer): void {
       hint: `on ${peer.name}: see that /etc/ssh/ssh_host_*_key.pub exist and are readable, then restart ropewalk`,
     })
   }
+}
+
+/** The node id in lower case: ssh compares names of known_hosts so, and two ids that differ in case only do not occur. */
+function hostKeyAlias({ nodeId }: Peer): string {
+  return nodeId.toLowerCase()
 }
 
 function shellQuoted(word: string): string {

@@ -1,1 +1,7 @@
-export { createLocalClient, findSocket, type LocalClient, type StreamWanted } from './local-client.ts'
+export {
+  createLocalClient,
+  findSocket,
+  type LocalClient,
+  SOCKET_PATH_LIMIT_BYTES,
+  type StreamWanted,
+} from './local-client.ts'

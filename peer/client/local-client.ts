@@ -13,6 +13,8 @@ import {
 } from '@ropewalk/shared/api'
 import { fromProblem, RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 
+/** The kernel's limit for the path of a unix socket, without the closing zero. */
+export const SOCKET_PATH_LIMIT_BYTES = 107
 const ANSWER_LIMIT_BYTES = 64 << 20
 const STREAM_TIMEOUT_MS = 30_000
 

@@ -1,12 +1,11 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { SOCKET_PATH_LIMIT_BYTES } from '../../client/index.ts'
 import type { CommandSpec } from '../program.ts'
 import { pinHostKeys, sshOptions } from '../ssh-options.ts'
 import { allPeers } from './peers.ts'
 import { parseVia } from './ssh.ts'
-
-const INCLUDE = 'Include ropewalk.config'
 
 export const sshConfig: CommandSpec = {
   build: (command, run) =>
@@ -20,11 +19,12 @@ export const sshConfig: CommandSpec = {
           const { self } = await local.api.status()
           const peers = (await allPeers(local)).filter(({ services }) => services.some(({ name }) => name === 'ssh'))
           await pinHostKeys(cli.stateFolder, peers)
+          const folder = join(cli.io.env.HOME ?? homedir(), '.ssh')
           const blocks = peers.map((peer) => {
             const lines = sshOptions({ peer, stateFolder: cli.stateFolder, via }).map(
               ([key, value]) => `  ${key} ${value}`,
             )
-            const shared = ['  ControlMaster auto', '  ControlPath ~/.ssh/ropewalk-%C', '  ControlPersist 60s']
+            const shared = multiplexing(folder)
             return [`Host ${peer.name} ${peer.name}.${self.network}.internal`, ...lines, ...shared].join('\n')
           })
           const text = `# written by ropewalk ssh-config; changes here are lost\n${blocks.join('\n\n')}\n`
@@ -32,7 +32,6 @@ export const sshConfig: CommandSpec = {
             cli.print({ version: 1, config: text, hosts: peers.map(({ name }) => name) }, () => text)
             return
           }
-          const folder = join(cli.io.env.HOME ?? homedir(), '.ssh')
           await install(folder, text)
           cli.print({ version: 1, file: join(folder, 'ropewalk.config'), hosts: peers.map(({ name }) => name) }, () =>
             peers.length === 0
@@ -41,6 +40,16 @@ export const sshConfig: CommandSpec = {
           )
         }),
       ),
+}
+
+/**
+ * One connection for several logins, where its socket has room in the kernel's 107 bytes: ssh adds 40 characters for %C and,
+ * while it makes the socket, 17 more.
+ */
+function multiplexing(folder: string): string[] {
+  const path = join(folder, 'rw-')
+  if (Buffer.byteLength(path) + 40 + 17 > SOCKET_PATH_LIMIT_BYTES) return []
+  return ['  ControlMaster auto', `  ControlPath ${path}%C`, '  ControlPersist 60s']
 }
 
 /** The include must stand first: after a Host line it would belong to that host. */
@@ -52,7 +61,9 @@ async function install(folder: string, text: string): Promise<void> {
     if (error.code === 'ENOENT') return ''
     throw error
   })
-  if (!before.split('\n').includes(INCLUDE)) await replace(main, `${INCLUDE}\n\n${before}`)
+  // the whole path: ssh looks for a relative one in $HOME, which is not everywhere the user's home
+  const include = `Include "${join(folder, 'ropewalk.config')}"`
+  if (!before.split('\n').includes(include)) await replace(main, `${include}\n\n${before}`)
 }
 
 async function replace(file: string, text: string): Promise<void> {
