@@ -66,7 +66,7 @@ export async function runProgram(options: ProgramOptions, argv: readonly string[
 
 /** Whether the command line is about this command: its words stand in it, in their order. */
 function isAskedFor(name: string, argv: readonly string[]): boolean {
-  const [first, second] = name.split(' ')
+  const [first = '', second] = name.split(' ')
   const at = argv.indexOf(first)
   return at >= 0 && (second === undefined || argv.indexOf(second, at + 1) >= 0)
 }
