@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { type Peer, pageOf, type peerApi, type Status, type StreamQuery } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
+import { type Service, serviceSchema } from '@ropewalk/shared/policy'
 import type { Handlers } from './api/index.ts'
 import type { Member } from './discovery/index.ts'
 import type { Rooms } from './peer.ts'
@@ -33,8 +34,8 @@ export function localHandlers(rooms: Rooms, shutdown: () => void): Handlers<type
     },
     services: async ({ query }) => {
       const offered = [discovery.self, ...discovery.members()].flatMap(({ name, nodeId, record }) => {
-        const list = nodeId === discovery.self.nodeId ? services.list() : (record?.services ?? [])
-        return list.map((service) => ({ ...service, http: service.http === true, peer: name, nodeId }))
+        const list = nodeId === discovery.self.nodeId ? services.list() : servicesOf(record)
+        return list.map((service) => ({ ...service, peer: name, nodeId }))
       })
       const { items, nextCursor } = pageOf(offered, ({ nodeId, name }) => `${nodeId} ${name}`, query)
       return { version, services: items, ...(nextCursor === undefined ? {} : { nextCursor }) }
@@ -102,10 +103,18 @@ function peerView({ connectivity }: Rooms, member: Member): Peer {
     txBytes: link?.txBytes ?? 0,
     rxBytes: link?.rxBytes ?? 0,
     lastHandshakeSeconds: link?.lastHandshakeSeconds ?? null,
-    services: (record?.services ?? []).map((service) => ({ ...service, http: service.http === true })),
+    services: servicesOf(record),
     sshHostKeys: [...(record?.sshHostKeys ?? [])],
     paths: (link?.paths ?? []).map(({ via: _via, ...path }) => path),
   }
+}
+
+/** What a record offers, as far as it makes sense here: another version may have other words. */
+function servicesOf(record: Member['record']): Service[] {
+  return (record?.services ?? []).flatMap((service) => {
+    const parsed = serviceSchema.safeParse({ ...service, http: service.http === true })
+    return parsed.success ? [parsed.data] : []
+  })
 }
 
 /** `direct`, or a kind and the relay's name. */

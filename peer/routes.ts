@@ -23,8 +23,14 @@ export function relaysOf(discovery: Discovery): RelayAddress[] {
     .flatMap(relayAddress)
 }
 
-function relayAddress({ nodeId, record }: Member): RelayAddress[] {
-  if (record?.relay === undefined) return []
+/** Whether a member is a relay: it says so, and it was let in as one. */
+export function isRelay({ rights, record }: Member): boolean {
+  return rights.includes('relay') && record?.relay !== undefined
+}
+
+function relayAddress(member: Member): RelayAddress[] {
+  const { nodeId, record } = member
+  if (!isRelay(member) || record?.relay === undefined) return []
   try {
     return [parseRelayUrl(record.relay.url, nodeId)]
   } catch {

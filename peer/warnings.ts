@@ -1,13 +1,14 @@
 import { networkInterfaces } from 'node:os'
 import { parseAddress, prefixContains } from '@ropewalk/shared/addressing'
 import type { Status } from '@ropewalk/shared/api'
+import { readPolicy } from '@ropewalk/shared/policy'
 import type { Rooms } from './peer.ts'
 
 type Warning = Status['warnings'][number]
 
 /** What deserves the user's eye now, each with a next step. */
 export function warningsOf(rooms: Rooms): Warning[] {
-  return [...overlaps(rooms), ...relays(rooms), ...discovered(rooms)]
+  return [...overlaps(rooms), ...relays(rooms), ...policies(rooms), ...discovered(rooms)]
 }
 
 /** Another network of this machine uses addresses of ours: what goes to them is a matter of luck. */
@@ -41,6 +42,13 @@ function relays({ tunnels }: Rooms): Warning[] {
           },
         ],
   )
+}
+
+function policies({ discovery }: Rooms): Warning[] {
+  const statement = discovery.policy()
+  if (statement === undefined || readPolicy(statement.rules) !== undefined) return []
+  const message = 'The policy in force has rules that this version cannot read: nothing is let in'
+  return [{ code: 'unsupported', message, hint: 'update ropewalk on this machine' }]
 }
 
 function discovered({ warnings }: Rooms): Warning[] {

@@ -36,6 +36,7 @@ export interface ConnectivityDependencies {
   readonly discovery: Discovery
   readonly networkInterfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   readonly logger: Logger
+  /** Milliseconds that never jump. */
   readonly nowMs: () => number
   readonly random: () => number
 }
@@ -207,7 +208,9 @@ class Room implements Connectivity {
     if (this.#stopping.signal.aborted) return
     const { discovery, nowMs } = this.#deps
     const members = discovery.members()
-    const relays = members.filter(({ record, state }) => record?.relay !== undefined && state !== 'gone')
+    const relays = members.filter(
+      ({ rights, record, state }) => rights.includes('relay') && record?.relay !== undefined && state !== 'gone',
+    )
     this.#noticeRelays(relays)
     const peers = members
       .filter(({ record, state }) => record !== undefined && state !== 'gone')
@@ -268,8 +271,9 @@ class Room implements Connectivity {
 
   #pollCalls(nowMs: number): number | undefined {
     let next: number | undefined
+    const direct = new Set(this.links().flatMap(({ nodeId, state }) => (state === 'direct' ? [nodeId] : [])))
     for (const [node, calls] of this.#calls) {
-      if (this.link(node)?.state === 'direct') {
+      if (direct.has(node)) {
         calls.tries = 0
         calls.nextAtMs = nowMs + CALL_AGAIN_MS[0]
       } else if (calls.nextAtMs <= nowMs) {

@@ -22,6 +22,8 @@ interface Known {
   readonly configuration: string
   readonly book: PathBook
   candidates: readonly Candidate[]
+  /** The candidates of its record: a signal's count until the record says something new. */
+  recorded: readonly Candidate[] | undefined
 }
 
 /** Keeps the engine's peers and their paths equal to the members and what they say of themselves. */
@@ -49,6 +51,10 @@ export class EnginePeers {
       const peer = peerOptions(member)
       const configuration = JSON.stringify(peer.allowedIps)
       const known = this.#known.get(member.nodeId)
+      if (known !== undefined && hex(known.key) !== hex(peer.publicKey)) {
+        removed.push(known.key) // another certificate, another key: the old one is nobody's now
+        this.#byKey.delete(hex(known.key))
+      }
       if (known?.configuration !== configuration || hex(known.key) !== hex(peer.publicKey)) {
         set.push(peer)
         this.#known.set(member.nodeId, {
@@ -57,6 +63,7 @@ export class EnginePeers {
           configuration,
           book: known?.book ?? new PathBook(),
           candidates: [],
+          recorded: undefined,
         })
         this.#byKey.set(hex(peer.publicKey), member.nodeId)
       }
@@ -64,8 +71,15 @@ export class EnginePeers {
     if (set.length > 0 || removed.length > 0) this.#deps.device.updatePeers(set, removed)
     for (const member of members) {
       const gone = member.state === 'gone' || member.record === undefined
-      this.setCandidates(member.nodeId, gone ? [] : (member.record?.candidates ?? []))
+      this.#setRecorded(member.nodeId, gone ? [] : (member.record?.candidates ?? []))
     }
+  }
+
+  #setRecorded(node: NodeId, candidates: readonly Candidate[]): void {
+    const known = this.#known.get(node)
+    if (known === undefined || known.recorded === candidates) return
+    known.recorded = candidates
+    this.setCandidates(node, candidates)
   }
 
   /** Sets where a member says it is. */

@@ -18,6 +18,7 @@ export {
   portSpanSchema,
   protocolSchema,
   type Rule,
+  readPolicy,
   ruleSchema,
   type Service,
   selectorSchema,

@@ -65,3 +65,12 @@ export type Policy = z.infer<typeof policySchema>
 export const DEFAULT_POLICY: Policy = {
   rules: [{ action: 'allow', from: ['*'], to: ['*'], services: ['*'], ports: [] }],
 }
+
+/** The rules of a signed policy; `undefined` for rules that this version cannot read. */
+export function readPolicy(rules: Uint8Array): Policy | undefined {
+  try {
+    return policySchema.parse(JSON.parse(Buffer.from(rules).toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
