@@ -7,7 +7,6 @@ pub mod allowed_ips;
 pub mod crypto;
 pub mod device;
 #[cfg_attr(test, allow(dead_code))] // in unit tests there is no registration with N-API: all of it looks unused
-#[cfg_attr(test, allow(dead_code, reason = "tests are not registered with Node"))]
 mod face;
 pub mod filter;
 pub mod forwarder;
