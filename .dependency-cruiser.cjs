@@ -56,7 +56,7 @@ module.exports = {
       from: { path: '^((?:shared|peer|relay|test)/[^/]+)/' },
       to: {
         path: '^(?:shared|peer|relay|test)/[^/]+/',
-        pathNot: ['^$1/', '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$'],
+        pathNot: ['^$1/', 'node_modules/', '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$'],
       },
     },
     {
@@ -66,7 +66,7 @@ module.exports = {
       from: { pathNot: '^(?:shared|peer|relay|test)/[^/]+/' },
       to: {
         path: '^(?:shared|peer|relay|test)/[^/]+/',
-        pathNot: '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$',
+        pathNot: ['node_modules/', '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$'],
       },
     },
     {

@@ -1,7 +1,7 @@
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import { engineFilter } from './engine-filter.ts'
 import { readSshHostKeys } from './network/index.ts'
-import type { Rooms } from './peer.ts'
+import type { Rooms } from './rooms.ts'
 import { relaysOf } from './routes.ts'
 
 /** A node keeps tunnels to this many relays. */

@@ -4,7 +4,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Service, serviceSchema } from '@ropewalk/shared/policy'
 import type { Handlers } from './api/index.ts'
 import type { Member } from './discovery/index.ts'
-import type { Rooms } from './peer.ts'
+import type { Rooms } from './rooms.ts'
 import { relaysOf } from './routes.ts'
 import { warningsOf } from './warnings.ts'
 

@@ -1,51 +1,29 @@
 import { randomUUID } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import type { Status } from '@ropewalk/shared/api'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import { DEFAULT_POLICY, type Policy, readPolicy } from '@ropewalk/shared/policy'
-import type { Device } from 'node-wireguard'
 import { createLocalServer } from './api/index.ts'
-import { type Connectivity, createConnectivity } from './connectivity/index.ts'
+import { createConnectivity } from './connectivity/index.ts'
 import { createDiscovery, type Discovery } from './discovery/index.ts'
 import { followMembers } from './follow-members.ts'
 import { localHandlers, openLocalStream } from './local-handlers.ts'
 import { type Membership, prepareMembership } from './membership.ts'
-import { createMeshNetwork, createNames, type EchoNetwork, openMeshDevice } from './network/index.ts'
+import { createMeshNetwork, createNames, openMeshDevice } from './network/index.ts'
 import type { PeerOptions } from './options.ts'
 import { createReports } from './reports.ts'
+import type { Rooms, Warning } from './rooms.ts'
 import { routeTo } from './routes.ts'
-import { createDiscoveryMemory, type State } from './state/index.ts'
-import { createTopology, type Topology } from './topology/index.ts'
+import { createDiscoveryMemory } from './state/index.ts'
+import { createTopology } from './topology/index.ts'
 import { tunnelMembers } from './tunnel-members.ts'
-import { createServices, createTunnels, type Services, type Tunnels } from './tunnels/index.ts'
+import { createServices, createTunnels } from './tunnels/index.ts'
 
 export interface PeerDependencies {
   readonly logger: Logger
   /** Called when somebody asks this peer to stop, by its socket. */
   readonly shutdown: () => void
 }
-
-/** The rooms of a running peer. */
-export interface Rooms {
-  readonly options: PeerOptions
-  readonly logger: Logger
-  readonly state: State
-  readonly discovery: Discovery
-  readonly device: Device
-  readonly mesh: EchoNetwork
-  readonly connectivity: Connectivity
-  readonly services: Services
-  readonly tunnels: Tunnels
-  readonly policy: () => Policy
-  /** The mesh as this node knows it. */
-  readonly topology: Topology
-  /** What discovery wants people to know, by code. */
-  readonly warnings: ReadonlyMap<string, Warning>
-  readonly startedAtMs: number
-}
-
-type Warning = Status['warnings'][number]
 
 /** One node of the network: everything that runs on a worker or a laptop, and inside every relay. */
 export interface Peer extends Startable {

@@ -1,10 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { parseAddress, prefixContains } from '@ropewalk/shared/addressing'
-import type { Status } from '@ropewalk/shared/api'
 import { readPolicy } from '@ropewalk/shared/policy'
-import type { Rooms } from './peer.ts'
-
-type Warning = Status['warnings'][number]
+import type { Rooms, Warning } from './rooms.ts'
 
 /** What deserves the user's eye now, each with a next step. */
 export function warningsOf(rooms: Rooms): Warning[] {

@@ -29,7 +29,7 @@ import {
 } from '@ropewalk/shared/membership'
 import { MAX_RECORD_BYTES } from '@ropewalk/shared/records'
 import { z } from 'zod'
-import type { RememberedMember } from '../discovery/memory.ts'
+import type { RememberedMember } from '../discovery/index.ts'
 import { type Format, jsonFormat } from './document.ts'
 
 /** What this node is, for as long as it lives. */

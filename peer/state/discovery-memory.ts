@@ -1,5 +1,5 @@
 import { type Claim, type Network, openPolicy, openRevocations } from '@ropewalk/shared/membership'
-import type { DiscoveryMemory } from '../discovery/memory.ts'
+import type { DiscoveryMemory } from '../discovery/index.ts'
 import type { Document } from './document.ts'
 import { dropApplication, keepBundle, nextApplication } from './joining.ts'
 import type { State } from './state.ts'

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Claim } from '@ropewalk/shared/membership'
-import type { RememberedMember } from '../discovery/memory.ts'
+import type { RememberedMember } from '../discovery/index.ts'
 import {
   claimsFormat,
   type ExposedService,

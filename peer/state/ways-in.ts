@@ -11,7 +11,7 @@ import {
   type WayIn,
 } from '@ropewalk/shared/membership'
 import { openRecord } from '@ropewalk/shared/records'
-import type { RememberedMember } from '../discovery/memory.ts'
+import type { RememberedMember } from '../discovery/index.ts'
 import { requireNetwork } from './founding.ts'
 import type { State } from './state.ts'
 
