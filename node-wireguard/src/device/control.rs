@@ -151,6 +151,15 @@ impl Control {
                 }
                 self.serve(id);
             }
+            Notice::SourceGone(id, path) => {
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.hits.remove(&path);
+                    if let Some((_, source)) = &mut peer.endpoint {
+                        *source = None;
+                    }
+                }
+                self.serve(id);
+            }
             Notice::SocketFailed(socket, message) => {
                 self.tell(Event::SocketError { socket, message })
             }

@@ -37,6 +37,8 @@ pub enum Notice {
     /// The kernel refused `size` bytes on a path, or refused the path.
     TooBig(PeerId, u32, u16),
     Unreachable(PeerId, u32),
+    /// The local address that a path was answered from is not ours any more.
+    SourceGone(PeerId, u32),
     SocketFailed(u32, String),
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod configure;
 mod control;
 pub mod counters;
+mod demultiplex;
 mod error;
 mod event;
 mod flow;

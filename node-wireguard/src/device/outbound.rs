@@ -55,13 +55,13 @@ impl Shard {
         let peer = slot.and_then(|slot| self.peers.get_mut(slot as usize)?.as_mut());
         let Some(peer) = peer else {
             counters.add(word::NO_PEER, 1);
-            return self.refuse(Unreachable::NoRoute, length);
+            return self.refuse_frame(length, Refusal::Unreachable(Unreachable::NoRoute));
         };
         let largest = largest_packet(&vnet, &view, packet);
         if largest > peer.inner_mtu as usize {
             counters.add(word::TOO_BIG, 1);
             let mtu = peer.inner_mtu;
-            return self.refuse_too_big(mtu, length);
+            return self.refuse_frame(length, Refusal::TooBig(mtu));
         }
         let now = self.now / 1_000;
         self.filter.outbound(&view, now);
@@ -172,27 +172,38 @@ impl Shard {
         self.sent(Some(slot), &keypair, false);
     }
 
-    /// Answers a frame that cannot be sent, as a router would.
-    fn refuse(&mut self, why: Unreachable, length: usize) {
+    /// The peer does not answer: who waits is told, as a router would.
+    pub(super) fn drop_staged(&mut self, slot: u32) {
+        let Some(peer) = self.peers.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        for packet in std::mem::take(&mut peer.staged) {
+            self.refuse(&packet, Refusal::Unreachable(Unreachable::Host));
+        }
+    }
+
+    fn refuse_frame(&mut self, length: usize, why: Refusal) {
+        let slab = std::mem::take(&mut self.slab);
+        self.refuse(slab.get(VNET..length).unwrap_or_default(), why);
+        self.slab = slab;
+    }
+
+    fn refuse(&mut self, packet: &[u8], why: Refusal) {
         let mut answer = [0; icmp::LONGEST];
-        let packet = self.slab.get(VNET..length).unwrap_or_default();
-        if self.errors.take(self.now)
-            && let Some(length) = icmp::unreachable(packet, why, &mut answer)
-        {
+        let length = match why {
+            _ if !self.errors.take(self.now) => None,
+            Refusal::Unreachable(why) => icmp::unreachable(packet, why, &mut answer),
+            Refusal::TooBig(mtu) => icmp::packet_too_big(packet, mtu, &mut answer),
+        };
+        if let Some(length) = length {
             // A full queue drops it; it will be asked for again.
             let _ = self.tun.write_packet(&Vnet::default().bytes(), &answer[..length]);
         }
     }
+}
 
-    fn refuse_too_big(&mut self, mtu: u16, length: usize) {
-        let mut answer = [0; icmp::LONGEST];
-        let packet = self.slab.get(VNET..length).unwrap_or_default();
-        if self.errors.take(self.now)
-            && let Some(length) = icmp::packet_too_big(packet, mtu, &mut answer)
-        {
-            let _ = self.tun.write_packet(&Vnet::default().bytes(), &answer[..length]);
-        }
-    }
+/// Why a packet is not sent.
+enum Refusal {
+    Unreachable(Unreachable),
+    TooBig(u16),
 }
 
 fn tell_busy(peer: &ShardPeer, shared: &Shared) {

@@ -5,7 +5,7 @@ use super::inbox::{Message, Notice};
 use super::lane::{Lane, ShardPeer};
 use super::shared::Shared;
 use super::slab::PeerId;
-use crate::io::{Batch, SendError};
+use crate::io::{Batch, SendError, Sent};
 use crate::noise::{DATA_OVERHEAD, Keypair, padded};
 use crate::path::Micros;
 
@@ -81,17 +81,24 @@ impl Outgoing {
             total += length;
             counters.add(lane.counters + path_word::TX_PACKETS, count);
             counters.add(lane.counters + path_word::TX_BYTES, length);
-            let Err(error) = socket.udp.send(bytes, stride, &lane.to) else { continue };
-            counters.add(word::SEND_FAILED, count);
+            let error = match socket.udp.send(bytes, stride, &lane.to) {
+                Ok(Sent::AsAsked) => continue,
+                Ok(Sent::WithoutSource) => None,
+                Err(error) => Some(error),
+            };
+            if error.is_some() {
+                counters.add(word::SEND_FAILED, count);
+            }
             if now.saturating_sub(self.told) < TELL_EVERY {
                 continue;
             }
             let notice = match error {
-                SendError::Dropped => continue, // as a wire would
-                SendError::TooBig => {
+                None => Notice::SourceGone(carrier.id, lane.path),
+                Some(SendError::Dropped) => continue, // as a wire would
+                Some(SendError::TooBig) => {
                     Notice::TooBig(carrier.id, lane.path, (stride + prefix) as u16)
                 }
-                SendError::Failed(_) => Notice::Unreachable(carrier.id, lane.path),
+                Some(SendError::Failed(_)) => Notice::Unreachable(carrier.id, lane.path),
             };
             self.told = now;
             shared.inbox.offer(Message::Notice(notice));

@@ -42,6 +42,7 @@ pub struct Shard {
     pub(super) last_flow: LastFlow,
     pub(super) errors: Allowance,
     pub(super) stun: Allowance,
+    pub(super) complaints: Allowance,
     pub(super) now: Micros,
     commands: Vec<Command>,
     stopping: bool,
@@ -72,6 +73,7 @@ impl Shard {
             last_flow: LastFlow::default(),
             errors: Allowance::new(100),
             stun: Allowance::new(200),
+            complaints: Allowance::new(2),
             now: boottime_us(),
             commands: Vec::new(),
             stopping: false,
@@ -185,11 +187,7 @@ impl Shard {
                 self.sessions.remove(&index);
             }
             Command::Keepalive(id) => self.keepalive(id.slot),
-            Command::DropStaged(id) => {
-                if let Some(peer) = self.peers.get_mut(id.slot as usize).and_then(Option::as_mut) {
-                    peer.staged.clear();
-                }
-            }
+            Command::DropStaged(id) => self.drop_staged(id.slot),
             Command::SetFilter(config) => {
                 self.filter.set_config(&config);
                 self.last_flow.forget();

@@ -4,6 +4,7 @@
 //! best, `pace` when to probe; `path` is one path, `table` all of a peer, and `rounds` what the table does when time passes.
 
 mod choice;
+mod heard;
 mod meter;
 mod mtu;
 mod pace;
@@ -13,8 +14,9 @@ mod rounds;
 mod table;
 pub mod wire;
 
+pub use heard::Reply;
 pub use mtu::{INNER_OVERHEAD, payload_of};
-pub use table::{Candidate, Change, Due, FIRST_REFLEXIVE, PathTable, PathView, Reply, Route};
+pub use table::{Candidate, Change, Due, FIRST_REFLEXIVE, PathTable, PathView, Route};
 
 #[cfg(test)]
 mod tests;
