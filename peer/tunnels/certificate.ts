@@ -28,6 +28,8 @@ export async function innerContext(key: SigningKey): Promise<SecureContext> {
     key: key.keyObject.export({ format: 'pem', type: 'pkcs8' }),
     minVersion: 'TLSv1.3',
     sigalgs: 'ed25519',
+    // AES-128 first: the same safety for less work
+    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
   })
 }
 

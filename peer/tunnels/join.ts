@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { breakOff } from './break-off.ts'
+import { pour } from './pour.ts'
 
 /**
  * Joins two streams that keep their halves apart (`allowHalfOpen`): bytes with back-pressure both ways, an end ends one
@@ -21,6 +22,6 @@ export function join(a: Duplex, b: Duplex, closed?: () => void): void {
     for (const stream of [a, b]) breakOff(stream)
     return
   }
-  a.pipe(b)
-  b.pipe(a)
+  pour(a, b)
+  pour(b, a)
 }

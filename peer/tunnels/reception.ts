@@ -14,11 +14,9 @@ import {
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
 import { acceptInner, type InnerTls } from './inner-tls.ts'
-import { join } from './join.ts'
 import type { LiveStreams } from './live-streams.ts'
-import { dialLoopback } from './loopback.ts'
-import { SegmentStream } from './segment-stream.ts'
 import type { Services } from './services.ts'
+import { dialTarget, type Target } from './target.ts'
 
 /** From the first byte of the inner TLS to the visitor's request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000
@@ -98,13 +96,13 @@ class Receiving implements Reception {
     const decision = this.#decide(member, service)
     if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
     if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')
-    const target = await dialLoopback(decision.target.port, signal)
+    const target = await dialTarget(decision.target.port, signal)
     if (inner.tls.destroyed) {
-      breakOff(target)
+      breakOff(target.socket)
       throw new RopewalkError('stream-reset')
     }
     inner.tls.write(encodeStreamMessage({ kind: 'accepted' }))
-    this.#run(new SegmentStream(inner, head), target, { member, service, bundle, arrival, raw: inner.raw })
+    this.#run(inner, target, { member, service, bundle, head, arrival })
   }
 
   async #request(inner: InnerTls, signal: AbortSignal): Promise<Request> {
@@ -124,8 +122,8 @@ class Receiving implements Reception {
     return evaluate(policy(), { visitor, worker: self(), wanted: parseWanted(service), exposed: services.list() })
   }
 
-  #run(stream: SegmentStream, target: Socket, about: Omit<Request, 'head'> & { arrival: Arrival; raw: Socket }): void {
-    const { member, service, bundle, arrival, raw } = about
+  #run(inner: InnerTls, target: Target, about: Request & { arrival: Arrival }): void {
+    const { member, service, bundle, head, arrival } = about
     const { live, members, logger, self } = this.#with
     const openedAt = Date.now()
     const describe = (): Stream => ({
@@ -136,8 +134,8 @@ class Receiving implements Reception {
       agent: self().name,
       service,
       openedAt,
-      txBytes: target.bytesWritten,
-      rxBytes: target.bytesRead,
+      txBytes: target.socket.bytesWritten,
+      rxBytes: target.socket.bytesRead,
     })
     const ended = live.add({
       describe,
@@ -150,13 +148,13 @@ class Receiving implements Reception {
       cut: (reason) => {
         logger.info('stream cut', { id: arrival.id, visitor: member.name, service, code: reason.code })
         arrival.onCut?.(reason)
-        breakOff(raw)
+        breakOff(inner.raw)
       },
     })
-    const stop = (): void => breakOff(raw)
+    const stop = (): void => breakOff(inner.raw)
     arrival.signal.addEventListener('abort', stop, { once: true })
     logger.info('stream opened', { id: arrival.id, visitor: member.name, service, via: arrival.via })
-    join(stream, target, () => {
+    target.join(inner, head, () => {
       arrival.signal.removeEventListener('abort', stop)
       ended()
       const { txBytes, rxBytes } = describe()

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { publicKeyOf, type SigningKey } from '@ropewalk/shared/identity'
 import {
-  type ControlMessage,
   NONCE_BYTES,
   type RelayAddress,
   signProof,
@@ -79,9 +78,6 @@ export async function dialRelay(options: LinkOptions, { key, members }: LinkDepe
     throw reason
   }
 }
-
-/** A message about one stream. */
-export type StreamNotice = Extract<ControlMessage, { readonly kind: 'open' | 'cancel' | 'reset' }>
 
 /** A stream id as a map key and as people see it. */
 export function streamText(stream: Uint8Array): string {

@@ -1,25 +1,25 @@
 import { Duplex } from 'node:stream'
-import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import { END_SEGMENT, MAX_SEGMENT_BYTES, segmentPrefix, segmentReader } from '@ropewalk/shared/tunnel'
-import { breakOff } from './break-off.ts'
+import type { RopewalkError } from '@ropewalk/shared/errors'
+import { SEGMENT_PREFIX_BYTES } from '@ropewalk/shared/tunnel'
 import type { InnerTls } from './inner-tls.ts'
+import { createSegments, type Segments } from './segments.ts'
 
 /** How much may be on its way in each direction before the writer waits, in bytes. */
 const WINDOW_BYTES = 256 * 1024
-/** After both ends have said all, how long the connection may take to go down, in milliseconds. */
-const LINGER_MS = 30_000
+/** Longest segment sent, its prefix counted: eight full TLS records. */
+const FRAME_BYTES = 128 * 1024
 
 /**
- * A stream of bytes over the inner TLS with an end that cannot be forged. Half-close passes exactly; whatever else ends
- * the connection destroys the stream with `stream-reset`; destroying the stream early resets the connection.
+ * A stream of bytes to a worker's service. Half-close passes exactly; whatever else ends the connection destroys the
+ * stream with `stream-reset`; destroying the stream early resets the connection.
  */
 export class SegmentStream extends Duplex {
-  readonly #inner: InnerTls
-  readonly #reader = segmentReader()
-  readonly #linger: { timer?: NodeJS.Timeout } = {}
   /** Bytes of the stream itself, without TLS and segments. */
   sentBytes = 0
   receivedBytes = 0
+  readonly #segments: Segments
+  /** What is sent stands here behind its prefix; made with the first write. */
+  #frame: Buffer | undefined
 
   /** `head` is what was read behind the first message already. */
   constructor(inner: InnerTls, head: Uint8Array) {
@@ -29,23 +29,20 @@ export class SegmentStream extends Duplex {
       readableHighWaterMark: WINDOW_BYTES,
       writableHighWaterMark: WINDOW_BYTES,
     })
-    this.#inner = inner
-    const { tls } = inner
     // whoever reads is told; nobody reading must not be a crash
     this.on('error', () => undefined)
-    tls.on('data', (chunk) => this.#take(chunk))
-    tls.on('end', () => {
-      if (!this.#reader.ended) this.destroy(new RopewalkError('stream-reset', 'The connection was cut short'))
+    this.#segments = createSegments(inner, head, {
+      data: (bytes) => {
+        this.receivedBytes += bytes.length
+        if (!this.push(bytes)) this.#segments.pause()
+      },
+      end: () => void this.push(null),
+      closed: (error) => this.#closed(error),
     })
-    tls.on('error', (error) => this.destroy(broken(error)))
-    tls.on('close', () => this.#closed())
-    this.on('end', () => this.#settle())
-    this.on('finish', () => this.#settle())
-    if (head.length > 0) this.#take(head)
   }
 
   override _read(): void {
-    this.#inner.tls.resume()
+    this.#segments.resume()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -60,73 +57,43 @@ export class SegmentStream extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#inner.tls.end(END_SEGMENT, () => done())
+    this.#segments.finish(done)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    clearTimeout(this.#linger.timer)
-    const { raw, tls } = this.#inner
-    if (!this.#done()) breakOff(raw)
-    tls.destroy()
+    this.#segments.destroy()
     done(error)
   }
 
-  #closed(): void {
-    if (!this.#done()) this.destroy(new RopewalkError('stream-reset'))
+  #closed(error: RopewalkError | undefined): void {
+    if (error !== undefined) this.destroy(error)
     // what came last may not have been read by our reader yet
     else if (this.readableEnded) this.destroy()
     else this.once('end', () => this.destroy())
   }
 
-  #done(): boolean {
-    return this.#reader.ended && this.writableFinished
-  }
-
-  /**
-   * Both directions are over. The connection closes itself when the other's FIN is read: closing before that would
-   * answer its last bytes with a reset, which throws away what the other has not read yet.
-   */
-  #settle(): void {
-    if (!this.readableEnded || !this.writableFinished || this.#linger.timer !== undefined) return
-    this.#linger.timer = setTimeout(() => this.destroy(), LINGER_MS).unref()
-    this.#inner.tls.resume()
-  }
-
-  #take(chunk: Uint8Array): void {
-    if (this.destroyed) return
-    try {
-      let room = true
-      this.#reader.read(chunk, (bytes) => {
-        this.receivedBytes += bytes.length
-        room = this.push(bytes)
-      })
-      if (this.#reader.ended) {
-        if (!this.readableEnded) this.push(null)
-      } else if (!room) this.#inner.tls.pause()
-    } catch (error) {
-      this.destroy(toRopewalkError(error))
-    }
-  }
-
+  /** Fills the frame from the chunks, sends it, and goes on when the connection has taken it. */
   #send(chunks: readonly Buffer[], done: (error?: Error | null) => void): void {
-    const { tls } = this.#inner
-    let room = true
-    tls.cork()
-    for (const chunk of chunks) {
-      this.sentBytes += chunk.length
-      for (let at = 0; at < chunk.length; at += MAX_SEGMENT_BYTES) {
-        const part = chunk.subarray(at, at + MAX_SEGMENT_BYTES)
-        tls.write(segmentPrefix(part.length))
-        room = tls.write(part)
+    this.#frame ??= Buffer.allocUnsafeSlow(FRAME_BYTES)
+    const frame = this.#frame
+    let next = 0
+    let at = 0
+    const step = (): void => {
+      let filled = SEGMENT_PREFIX_BYTES
+      for (let chunk = chunks[next]; chunk !== undefined && filled < FRAME_BYTES; chunk = chunks[next]) {
+        const copied = chunk.copy(frame, filled, at)
+        filled += copied
+        at += copied
+        if (at < chunk.length) break
+        next++
+        at = 0
       }
+      const length = filled - SEGMENT_PREFIX_BYTES
+      this.sentBytes += length
+      // an empty segment would be the end
+      if (length === 0) done()
+      else this.#segments.send(frame, length, step)
     }
-    tls.uncork()
-    if (room) done()
-    else tls.once('drain', done)
+    step()
   }
-}
-
-function broken(error: unknown): RopewalkError {
-  const known = toRopewalkError(error)
-  return known.code === 'internal' ? new RopewalkError('stream-reset', known.message, { cause: error }) : known
 }
