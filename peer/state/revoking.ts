@@ -19,12 +19,14 @@ import type { State } from './state.ts'
 
 /**
  * Revokes a member: its node key and its invite. `who` is a name or node id; the name of a ticket that nobody has used
- * revokes the ticket. A running peer takes the new list from the folder and spreads it.
+ * revokes the ticket. A running peer takes the new list from the folder and spreads it; what it knows of the member and
+ * has not written yet is `nodeId`.
  * @throws RopewalkError `unknown-peer`, `missing-right`, `state-missing`
  */
-export async function revoke(state: State, who: string, nowMs: number): Promise<Revocations> {
+export async function revoke(state: State, who: string, nowMs: number, nodeId?: NodeId): Promise<Revocations> {
   await requireRoot(state)
   const { nodes, invites } = await find(state, who)
+  if (nodeId !== undefined) nodes.add(nodeId)
   if (nodes.size === 0 && invites.size === 0) {
     throw new RopewalkError('unknown-peer', `No member or ticket “${who.slice(0, 80)}” is known here`, {
       hint: 'see ropewalk peers, or give the node id',

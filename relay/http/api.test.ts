@@ -3,8 +3,8 @@ import { inviteIdOf, signInvite, signPolicy, signRevocations } from '@ropewalk/s
 import type { InjectOptions } from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { DescribedApi } from '../described-api/index.ts'
 import { type ActedRelay, actRelay } from './acted-relay.ts'
-import { DescribedApi } from './described-api.ts'
 
 let relay: ActedRelay
 let api: DescribedApi

@@ -1,0 +1,1 @@
+export { DescribedApi, type Document } from './described-api.ts'
