@@ -1,2 +1,2 @@
-export { makeSelfSigned } from './self-signed.ts'
-export { fingerprintOf, keepSelfSigned, readTlsFiles, type TlsIdentity } from './tls-identity.ts'
+export { makeSelfSigned, type TlsIdentity } from './self-signed.ts'
+export { fingerprintOf, keepSelfSigned, readTlsFiles } from './tls-identity.ts'

@@ -8,7 +8,6 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509'
-import type { TlsIdentity } from './tls-identity.ts'
 
 const DAY_MS = 24 * 3_600_000
 /** Browsers take no server certificate that lasts longer. */
@@ -16,6 +15,12 @@ const LIFETIME_MS = 397 * DAY_MS
 
 // P-256: what every browser and HTTP client verifies. Peers of ours trust the relay's node key, not this.
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+
+/** A certificate chain and its private key, both PEM. */
+export interface TlsIdentity {
+  readonly cert: string
+  readonly key: string
+}
 
 /** Makes a certificate for these host names and addresses, signed by its own fresh key. */
 export async function makeSelfSigned(hosts: readonly string[], nowMs: number): Promise<TlsIdentity> {

@@ -4,13 +4,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import { makeSelfSigned } from './self-signed.ts'
-
-/** A certificate chain and its private key, both PEM. */
-export interface TlsIdentity {
-  readonly cert: string
-  readonly key: string
-}
+import { makeSelfSigned, type TlsIdentity } from './self-signed.ts'
 
 const FILE = 'relay-tls.pem'
 const KEY_BEGIN = '-----BEGIN PRIVATE KEY-----'

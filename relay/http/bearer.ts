@@ -26,6 +26,9 @@ export interface BearerGate {
   authorize(request: Pick<FastifyRequest, 'headers'>): Bearer
 }
 
+/** Proves who asks; who fails too often has to wait. */
+export type Authorize = (request: FastifyRequest) => Promise<Bearer>
+
 const SCOPES: readonly Scope[] = ['read', 'write'] // `stream` is for members, never for tokens
 
 /** A gate that knows no token by heart: each is verified each time, so that a revoked one counts no more at once. */

@@ -4,7 +4,7 @@ import type { Topology } from '@ropewalk/peer/topology'
 import { type Agent, pageOf, type relayApi, type Stream } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { openInvite } from '@ropewalk/shared/membership'
-import { DEFAULT_POLICY, policySchema } from '@ropewalk/shared/policy'
+import { DEFAULT_POLICY, type Policy, readPolicy } from '@ropewalk/shared/policy'
 import type { TopologyNode } from '@ropewalk/shared/topology'
 import type { Audit } from '../audit/index.ts'
 
@@ -67,7 +67,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers<type
     policy: async () => {
       const statement = discovery.policy()
       if (statement === undefined) return { version: 1, sequence: 0, policy: DEFAULT_POLICY }
-      return { version: 1, sequence: statement.seq, policy: readPolicy(statement.rules) }
+      return { version: 1, sequence: statement.seq, policy: policyInForce(statement.rules) }
     },
     setPolicy: async ({ body }) => {
       await discovery.setPolicy(statementBytes(body))
@@ -102,11 +102,9 @@ function statementBytes({ statement }: { readonly statement: string }): Uint8Arr
   return new Uint8Array(Buffer.from(statement, 'base64url'))
 }
 
-function readPolicy(rules: Uint8Array) {
-  try {
-    return policySchema.parse(JSON.parse(Buffer.from(rules).toString()))
-  } catch (cause) {
-    // signed by the root, but by a version whose rules we cannot read: to show another policy would be a lie
-    throw new RopewalkError('unsupported', 'The policy in force has rules that this version cannot read', { cause })
-  }
+/** To show another policy than the one in force, or none, would be a lie. */
+function policyInForce(rules: Uint8Array): Policy {
+  const policy = readPolicy(rules)
+  if (policy !== undefined) return policy
+  throw new RopewalkError('unsupported', 'The policy in force has rules that this version cannot read')
 }

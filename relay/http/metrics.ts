@@ -2,7 +2,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import { z } from 'zod'
-import type { Authorize } from './relay-app.ts'
+import type { Authorize } from './bearer.ts'
 
 /** The registry of a process: every room declares its own metrics in it. */
 export function createRegistry(): Registry {

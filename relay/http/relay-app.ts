@@ -3,11 +3,11 @@ import { addManners, mount } from '@ropewalk/peer/api'
 import type { Topology } from '@ropewalk/peer/topology'
 import { relayApi } from '@ropewalk/shared/api'
 import type { Logger } from '@ropewalk/shared/logger'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Watchers } from '../topology/index.ts'
 import { addAudit } from './audit-hook.ts'
-import { type Bearer, type BearerDependencies, createBearerGate } from './bearer.ts'
+import { type Authorize, type BearerDependencies, createBearerGate } from './bearer.ts'
 import { createHandlers, type HandlerDependencies } from './handlers.ts'
 import { addHealth, type HealthDependencies } from './health.ts'
 import { addLimits, type HttpLimits } from './limits.ts'
@@ -29,9 +29,6 @@ export interface RelayAppDependencies extends HandlerDependencies, HealthDepende
   readonly registry: Registry
   readonly logger: Logger
 }
-
-/** Proves who asks; who fails too often has to wait. */
-export type Authorize = (request: FastifyRequest) => Promise<Bearer>
 
 /** Everything that the relay answers over HTTP, put into a Fastify app; knows no process, port or TLS. */
 export async function addRelay(

@@ -3,8 +3,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { parseMark, type Watchers } from '../topology/index.ts'
-import type { Bearer } from './bearer.ts'
-import type { Authorize } from './relay-app.ts'
+import type { Authorize, Bearer } from './bearer.ts'
 
 /** Adds `GET /topology/events`: server-sent events that begin with a snapshot and go on with deltas. */
 export function addTopologyEvents(
