@@ -6,7 +6,8 @@
 pub mod allowed_ips;
 pub mod crypto;
 pub mod device;
-#[cfg_attr(test, allow(dead_code))] // in unit tests there is no registration with N-API: all of it looks unused
+#[cfg_attr(test, allow(dead_code))]
+// in unit tests there is no registration with N-API: all of it looks unused
 mod face;
 pub mod filter;
 pub mod forwarder;

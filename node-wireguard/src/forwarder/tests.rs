@@ -1,6 +1,7 @@
 //! Client, door and table together, without a network.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -10,7 +11,7 @@ use super::limiter::Rate;
 use super::session::{Origin, SessionConfig, SideConfig};
 use super::table::Table;
 use super::wire::{self, BIND_LENGTH, Kind, Refusal};
-use super::{ForwarderError, LONGEST_SESSION_MS};
+use super::{ForwarderError, LONGEST_SESSION_MS, MAX_SESSIONS};
 
 const START: u64 = 1_000_000;
 const WALL: u64 = 1_790_000_000_000;
@@ -317,4 +318,34 @@ proptest! {
             world.table.route(slot, a, payload, START);
         }
     }
+}
+
+#[test]
+fn a_change_costs_by_its_own_size_and_not_by_the_tables() {
+    let mut table = Table::default();
+    let named = |n: u32| session(&n.to_string(), 2 * n, 2 * n + 1);
+    let start = Instant::now();
+    table.update((0..50_000).map(named).collect(), &[], START).unwrap();
+    let all = start.elapsed();
+    let start = Instant::now();
+    for n in 0..1_000 {
+        table.update(vec![named(50_000 + n)], &[n.to_string()], START).unwrap();
+    }
+    assert!(start.elapsed() < all, "a fiftieth of the sessions: {:?}, {all:?}", start.elapsed());
+}
+
+#[test]
+fn the_table_has_room_for_as_many_as_it_says_whoever_leaves_comes_or_stays() {
+    let mut table = Table::default();
+    let named = |n: usize| session(&n.to_string(), 2 * n as u32, 2 * n as u32 + 1);
+    table.update((0..MAX_SESSIONS).map(named).collect(), &[], START).unwrap();
+    let new = MAX_SESSIONS;
+    let gone: [String; 3] = ["7".into(), "7".into(), "nobody".into()];
+    let full = table.update(vec![named(new)], &[], START);
+    assert!(matches!(full, Err(ForwarderError::TooMany)));
+    let two = table.update(vec![named(new), named(new + 1)], &gone, START);
+    assert!(matches!(two, Err(ForwarderError::TooMany)), "one leaves, however often it is named");
+    let back = table.update(vec![named(7), named(new)], &gone, START);
+    assert!(matches!(back, Err(ForwarderError::TooMany)), "who leaves and comes back stays");
+    table.update(vec![named(new), named(8)], &gone, START).unwrap();
 }
