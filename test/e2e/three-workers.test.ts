@@ -89,11 +89,12 @@ describe('three workers behind NAT, from nothing', () => {
 
 describe('the engineer', () => {
   beforeAll(async () => {
-    await Promise.all(['engineer', 'worker-a', 'worker-c'].map((name) => mesh.moveIn(name)))
+    await Promise.all(MEMBERS.map((name) => mesh.moveIn(name)))
     await mesh
       .node('engineer')
       .exec('sh', ['-c', `ssh-keygen -q -t ed25519 -N '' -f ${mesh.home('engineer')}/.ssh/id_ed25519`])
     await startSshd('worker-a')
+    await startSshd('worker-b')
     await startSshd('worker-c')
   }, 30_000)
 
@@ -104,6 +105,21 @@ describe('the engineer', () => {
     const relayed = await mesh.ropewalk('engineer', ['ssh', 'worker-c', '--', '-o', 'BatchMode=yes', 'hostname'])
     expect(relayed.stdout.trim()).toBe('worker-c')
   }, 60_000)
+
+  test('plain ssh works too: the mesh is an ordinary network', async () => {
+    const options = [
+      '-o',
+      'BatchMode=yes',
+      '-o',
+      'StrictHostKeyChecking=no',
+      '-o',
+      'UserKnownHostsFile=/dev/null',
+      '-F',
+      'none',
+    ]
+    const { stdout } = await mesh.node('engineer').exec('ssh', [...options, `worker-b.${NETWORK}.internal`, 'hostname'])
+    expect(stdout.trim()).toBe('worker-b')
+  }, 30_000)
 
   for (const via of ['mesh', 'tunnel']) {
     test(`copies 200 MB each way by ${via}, every byte the same`, async () => {
