@@ -22,9 +22,6 @@ export interface NumberedPath extends PathCandidate {
   readonly id: number
 }
 
-/** Ids of the engine's own making (an unknown address that proved itself) start here. */
-export const REFLEXIVE_PATH_IDS_FROM = 2 ** 31
-
 /**
  * Numbers the candidates of one member so that a candidate keeps its number for as long as it is offered: the engine keeps
  * what it has measured of ids that it knows.

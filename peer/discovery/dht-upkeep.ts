@@ -13,7 +13,7 @@ export interface DhtUpkeepOptions {
   readonly reachable: boolean
 }
 
-const FIRST_PUT_MS = 5_000
+const FIRST_PUT_MS = { from: 3_000, to: 10_000 }
 const PUT_MS = 10 * 60_000
 const PROVIDE_MS = 6 * 3_600_000
 const SEARCH_MS = 5 * 60_000
@@ -38,8 +38,10 @@ export class DhtUpkeep {
     // who is dialled can be dialled: from then on others may keep it in their tables
     else
       host.addEventListener('connection:open', ({ detail }) => void (detail.direction === 'inbound' && this.#serve()))
+    // spread out: a site that comes back at once must not ask all of its nodes at once
+    const firstMs = FIRST_PUT_MS.from + Math.random() * (FIRST_PUT_MS.to - FIRST_PUT_MS.from)
     this.#timers = [
-      setTimeout(() => void this.#put().then(() => this.#provide()), FIRST_PUT_MS),
+      setTimeout(() => void this.#put().then(() => this.#provide()), firstMs),
       setInterval(() => void this.#put(), PUT_MS),
       setInterval(() => void this.#provide(), PROVIDE_MS),
       setInterval(() => void this.#search(), SEARCH_MS),

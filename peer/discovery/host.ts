@@ -46,7 +46,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       inboundConnectionThreshold: 500, // 5 a second from one address refuses a whole site behind one NAT
       maxParallelDials: 32,
       dialTimeout: 10_000,
-      addressDialTimeout: 3_000,
+      addressDialTimeout: 5_000,
       reconnectRetries: 0, // links are kept by the neighbourhood, which knows more
     },
     connectionMonitor: { enabled: true, pingInterval: 60_000, protocolPrefix: PREFIX },

@@ -1,7 +1,7 @@
 import { isRopewalkError, type RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
-import { type Bundle, decodeBundle, openAdmission, rightsAdmit, verifyApplicant } from '@ropewalk/shared/membership'
+import { type Bundle, decodeBundle, peekAdmission, peekInvite, rightsAdmit } from '@ropewalk/shared/membership'
 import type { SyncMessage } from '@ropewalk/shared/records'
 import type { Registry } from './registry.ts'
 
@@ -33,7 +33,7 @@ export class Intake {
   /** Admitters first, then by age: what the verification of one bundle needs is there before it, and the earlier claim wins. */
   async #bundles(bundles: readonly Bundle[], origin: NodeId): Promise<void> {
     const ordered = bundles
-      .map((bundle) => ({ bundle, ...this.#rank(bundle) }))
+      .map((bundle) => ({ bundle, ...rankOf(bundle) }))
       .toSorted((a, b) => a.rank - b.rank || a.sinceMs - b.sinceMs)
     let open = ordered
     for (let before = Number.POSITIVE_INFINITY; open.length > 0 && open.length < before; ) {
@@ -47,16 +47,6 @@ export class Intake {
     }
   }
 
-  #rank(bundle: Bundle): { readonly rank: number; readonly sinceMs: number } {
-    try {
-      const first = bundle.anchor ?? bundle.admission
-      const sinceMs = first === undefined ? 0 : openAdmission(this.#registry.network, first).body.sinceMs
-      return { rank: rightsAdmit(verifyApplicant(bundle, this.#registry.view()).rights) ? 0 : 1, sinceMs }
-    } catch {
-      return { rank: 2, sinceMs: 0 } // its own turn tells why
-    }
-  }
-
   #tolerate(work: () => unknown, origin: NodeId): RopewalkError | undefined {
     try {
       work()
@@ -67,6 +57,17 @@ export class Intake {
       this.#logger.debug('passed over a statement', { code: error.code, reason: error.message, origin })
       return error
     }
+  }
+}
+
+/** By what a bundle says; its verification comes later and decides. */
+function rankOf(bundle: Bundle): { readonly rank: number; readonly sinceMs: number } {
+  try {
+    const first = bundle.anchor ?? bundle.admission
+    const sinceMs = first === undefined ? 0 : peekAdmission(first).sinceMs
+    return { rank: rightsAdmit(peekInvite(bundle.invite).rights) ? 0 : 1, sinceMs }
+  } catch {
+    return { rank: 2, sinceMs: 0 } // its own turn tells why
   }
 }
 

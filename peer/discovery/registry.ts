@@ -14,7 +14,10 @@ import {
   openPolicy,
   openRevocations,
   type PolicyStatement,
+  peekCertificate,
+  peekInvite,
   type Revocations,
+  rightsAdmit,
   type VerifiedMember,
   type VerifierView,
   verifyAuthority,
@@ -152,6 +155,9 @@ export class Registry {
    * @throws RopewalkError with the reason, as `verifyMember`, and `name-taken`, `key-taken`, `address-taken`, `limit-reached`
    */
   acceptBundle(bundle: Bundle, context: { readonly proven?: NodeId; readonly origin?: NodeId } = {}): Entry {
+    const encoded = encodeBundle(bundle)
+    const same = this.#unchanged(bundle, encoded, context.proven)
+    if (same !== undefined) return same
     this.#tryAuthority(bundle, context.proven)
     const verified = verifyMember(bundle, this.view(), context.proven)
     const held = this.#entries.get(verified.nodeId)
@@ -159,7 +165,6 @@ export class Registry {
     if (held === undefined && this.#entries.size >= MAX_MEMBERS)
       throw new RopewalkError('limit-reached', 'The network is full')
     this.#settleConflicts(verified)
-    const encoded = encodeBundle(bundle)
     const keepsRecord = held?.verified.certificate === verified.certificate
     const entry = this.#put({
       verified,
@@ -283,11 +288,21 @@ export class Registry {
     return new Uint8Array(hash.digest())
   }
 
+  /** The entry of a bundle that is held byte for byte and has not ended: its signatures were checked already. */
+  #unchanged(bundle: Bundle, encoded: Uint8Array, proven: NodeId | undefined): Entry | undefined {
+    const { nodeId } = peekCertificate(bundle.certificate)
+    const held = this.#entries.get(nodeId)
+    if (held === undefined || (proven !== undefined && proven !== nodeId)) return undefined
+    const current = held.verified.admission.notAfterMs > this.now() && this.#revocations?.nodes.has(nodeId) !== true
+    return current && Buffer.compare(held.bundle, encoded) === 0 ? held : undefined
+  }
+
   #tryAuthority(bundle: Bundle, proven: NodeId | undefined): void {
+    if (!rightsAdmit(peekInvite(bundle.invite).rights)) return
     try {
       this.acceptAuthority(bundle, proven)
     } catch (error) {
-      if (!isRopewalkError(error)) throw error // most members hold no such right: that is no failure
+      if (!isRopewalkError(error)) throw error // the whole is verified next, and tells what is wrong
     }
   }
 

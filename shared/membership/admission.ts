@@ -47,3 +47,8 @@ export function openAdmission(network: Network, raw: Uint8Array): Statement<Admi
   }
   return statement
 }
+
+/** Reads an admission without checking anything; for look-ups before the check. */
+export function peekAdmission(raw: Uint8Array): Admission {
+  return kind.peek(raw)
+}

@@ -1,4 +1,4 @@
-export { type Admission, openAdmission, signAdmission } from './admission.ts'
+export { type Admission, openAdmission, peekAdmission, signAdmission } from './admission.ts'
 export {
   type Admitted,
   type Admitter,
@@ -17,7 +17,7 @@ export {
   signCertificate,
 } from './certificate.ts'
 export { type Claim, claimFrom, claimOf, conflictOf, earlierClaim, type Wish } from './claims.ts'
-export { type Invite, type InviteOptions, openInvite, signInvite } from './invite.ts'
+export { type Invite, type InviteOptions, openInvite, peekInvite, signInvite } from './invite.ts'
 export { ADMISSION_LIFETIME_MS, CLOCK_TOLERANCE_MS, MAX_BUNDLE_BYTES, MAX_MEMBERS } from './limits.ts'
 export { foundNetwork, type Network, type NetworkOptions, openNetwork, rootKeyHash } from './network.ts'
 export { MAX_POLICY_BYTES, openPolicy, type PolicyStatement, signPolicy } from './policy-statement.ts'

@@ -48,3 +48,8 @@ export function openInvite(network: Network, raw: Uint8Array): Statement<Invite>
   checkSameNetwork(network, kind.peek(raw).network, 'invite')
   return kind.open(raw, [network.rootKey])
 }
+
+/** Reads an invite without checking anything; for look-ups before the check. */
+export function peekInvite(raw: Uint8Array): Invite {
+  return kind.peek(raw)
+}

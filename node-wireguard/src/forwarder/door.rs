@@ -1,5 +1,7 @@
 //! Answers to those who have proven nothing yet: STUN and the bind exchange. Pure: datagram in, answer out.
-//! No answer is longer than its question, and none is given faster than the limit of its network.
+//! No answer is longer than its question, and none is given faster than the limit of its network. The members of a site
+//! share an address, so members are not counted there: a confirm that holds is free, and what a bound address asks about
+//! its own slot has a limit of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,18 +49,22 @@ impl Door {
         table: &mut Table,
         now: Millis,
     ) -> Outcome {
-        if !self.limiter.admits(from, now) {
-            return Outcome::Limited;
-        }
         match wire::open(datagram) {
-            Some((Kind::Request, slot, rest)) => self.cookie(slot, rest, from, now),
             Some((Kind::Confirm, slot, rest)) => self.verdict(slot, rest, from, via, table, now),
-            Some(_) => Outcome::Ignored,
+            Some((Kind::Request, slot, _)) if !self.admits(slot, from, table, now) => {
+                Outcome::Limited
+            }
+            Some((Kind::Request, slot, rest)) => self.cookie(slot, rest, from, now),
+            _ if !self.limiter.admits(from, now) => Outcome::Limited,
             None if self.stun => {
                 stun::answer(datagram, from).map_or(Outcome::Ignored, Outcome::Stun)
             }
-            None => Outcome::Ignored,
+            _ => Outcome::Ignored,
         }
+    }
+
+    fn admits(&mut self, slot: u32, from: SocketAddr, table: &mut Table, now: Millis) -> bool {
+        table.renews(slot, from, now) || self.limiter.admits(from, now)
     }
 
     fn cookie(&mut self, slot: u32, rest: &[u8], from: SocketAddr, now: Millis) -> Outcome {
@@ -77,11 +83,17 @@ impl Door {
         now: Millis,
     ) -> Outcome {
         let Some(confirm) = wire::read_confirm(rest) else { return Outcome::Ignored };
-        let outcome = if self.cookies.accepts(&confirm.cookie, from, now) {
+        // A slot that nobody has costs a stranger's question, and us no cryptography.
+        let outcome = if table.secret(slot).is_none() {
+            Err(Refusal::UnknownSlot)
+        } else if self.cookies.accepts(&confirm.cookie, from, now) {
             table.confirm(slot, &confirm, from, via, now)
         } else {
             Err(Refusal::StaleCookie)
         };
+        if outcome.is_err() && !self.admits(slot, from, table, now) {
+            return Outcome::Limited;
+        }
         let nonce = confirm.nonce;
         let mac = table
             .secret(slot)

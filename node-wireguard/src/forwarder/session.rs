@@ -13,6 +13,9 @@ const BINDING_LIFETIME_MS: Millis = 65_000;
 /// Handshakes and probes before a session cost the receiver a Diffie-Hellman each, so the forwarder limits them.
 const HANDSHAKES: Rate = Rate { per_second: 40, burst: 80 };
 
+/// What a bound member may ask beside the limit of its network; it asks every 20 s, and again for what is lost.
+const RENEWALS: Rate = Rate { per_second: 1, burst: 10 };
+
 /// One member's half of a session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SideConfig {
@@ -80,6 +83,7 @@ pub(super) struct Side {
     binding: Option<Binding>,
     counter: u64,
     handshakes: Bucket,
+    renewals: Bucket,
     packets: u64,
     bytes: u64,
     dropped: u64,
@@ -136,6 +140,14 @@ impl Session {
         Ok(left.div_ceil(1_000) as u32)
     }
 
+    /// Whether a question about `side` comes from where it is bound, and not too often: it may be asked anew in spite of
+    /// what others ask from the same network.
+    pub fn renews(&mut self, side: usize, from: SocketAddr, now: Millis) -> bool {
+        let side = &mut self.sides[side];
+        let bound = side.bound(now).is_some_and(|binding| binding.from == from);
+        bound && side.renewals.take(RENEWALS, now)
+    }
+
     /// Where `payload`, which came from `from` in the name of `side`, goes on to; counts it. Nothing: it is dropped.
     pub fn pass(
         &mut self,
@@ -180,8 +192,16 @@ impl Session {
 
 impl Side {
     fn new(config: SideConfig, now: Millis) -> Self {
-        let handshakes = Bucket::full(HANDSHAKES, now);
-        Self { config, binding: None, counter: 0, handshakes, packets: 0, bytes: 0, dropped: 0 }
+        Self {
+            config,
+            binding: None,
+            counter: 0,
+            handshakes: Bucket::full(HANDSHAKES, now),
+            renewals: Bucket::full(RENEWALS, now),
+            packets: 0,
+            bytes: 0,
+            dropped: 0,
+        }
     }
 
     fn bound(&self, now: Millis) -> Option<&Binding> {

@@ -88,6 +88,11 @@ impl Table {
         session.confirm(side, confirm, from, via, now)
     }
 
+    /// See [`Session::renews`].
+    pub fn renews(&mut self, slot: u32, from: SocketAddr, now: Millis) -> bool {
+        self.at(slot).is_some_and(|(session, side)| session.renews(side, from, now))
+    }
+
     /// The secret that signs verdicts about a slot.
     pub fn secret(&mut self, slot: u32) -> Option<&Secret> {
         self.at(slot).map(|(session, side)| &session.sides[side].config.secret)

@@ -11,7 +11,7 @@ use super::limiter::Rate;
 use super::session::{Origin, SessionConfig, SideConfig};
 use super::table::Table;
 use super::wire::{self, BIND_LENGTH, Kind, Refusal};
-use super::{ForwarderError, LONGEST_SESSION_MS, MAX_SESSIONS};
+use super::{ForwarderError, LONGEST_SESSION_MS, MAX_SESSIONS, STRANGERS};
 
 const START: u64 = 1_000_000;
 const WALL: u64 = 1_790_000_000_000;
@@ -348,4 +348,60 @@ fn the_table_has_room_for_as_many_as_it_says_whoever_leaves_comes_or_stays() {
     let back = table.update(vec![named(7), named(new)], &gone, START);
     assert!(matches!(back, Err(ForwarderError::TooMany)), "who leaves and comes back stays");
     table.update(vec![named(new), named(8)], &gone, START).unwrap();
+}
+
+/// Many members behind one address, each with many sessions: in all `count` slots.
+fn site(count: u32) -> (World, Vec<(BindClient, SocketAddr)>) {
+    let mut world = World::new();
+    world.door = Door::new(true, STRANGERS, random, START).unwrap();
+    let named = |n: u32| session(&format!("site {n}"), 100 + 2 * n, 101 + 2 * n);
+    world.table.update((0..count).map(named).collect(), &[], START).unwrap();
+    let client = |n: u32| {
+        let from = SocketAddr::from(([192, 0, 2, 1], 10_000 + n as u16 % 20));
+        (BindClient::new(100 + 2 * n, [1; 32], WALL), from)
+    };
+    (world, (0..count).map(client).collect())
+}
+
+fn random() -> std::io::Result<[u8; 32]> {
+    crate::crypto::random().map_err(|_| std::io::ErrorKind::Other.into())
+}
+
+#[test]
+fn a_site_of_many_bound_members_keeps_all_its_bindings() {
+    let (mut world, mut clients) = site(2_000);
+    let (mut bound, mut lost) = (vec![false; clients.len()], 0);
+    // Past two changes of the secret that makes cookies.
+    for now in (START..START + 280_000).step_by(250) {
+        for ((client, from), bound) in clients.iter_mut().zip(&mut bound) {
+            if client.deadline() <= now {
+                world.converse(client, *from, now);
+            }
+            let is = client.is_bound(now);
+            lost += u32::from(*bound && !is);
+            *bound = is;
+        }
+    }
+    let bound = bound.iter().filter(|bound| **bound).count();
+    assert_eq!((bound, lost), (2_000, 0));
+}
+
+#[test]
+fn who_only_claims_to_be_a_member_is_limited_as_a_stranger() {
+    let (mut world, mut clients) = site(1);
+    let (client, from) = &mut clients[0];
+    world.converse(client, *from, START);
+    assert!(client.is_bound(START));
+    let request = BindClient::new(100, [7; 32], WALL).poll(START).unwrap();
+    let mut confirm = request;
+    confirm[..8].copy_from_slice(&wire::header(Kind::Confirm, 100));
+    for message in [request, confirm] {
+        let ask = |_: &u32| world.ask(&message, *from, START) != Outcome::Limited;
+        let answered = (0..2_000).filter(ask).count();
+        assert!(answered <= 220, "from the member's own address: {answered}");
+        let stranger = address("203.0.113.9:666");
+        let ask = |_: &u32| world.ask(&message, stranger, START) != Outcome::Limited;
+        let answered = (0..2_000).filter(ask).count();
+        assert!(answered <= 200, "from elsewhere: {answered}");
+    }
 }

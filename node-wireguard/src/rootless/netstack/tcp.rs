@@ -3,7 +3,7 @@
 use super::link::Link;
 use ring::rand::{SecureRandom, SystemRandom};
 use smoltcp::iface::{Config, Context, Interface, PollResult, SocketSet};
-use smoltcp::time::{Duration, Instant};
+use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpCidr};
 use std::net::IpAddr;
 
@@ -74,11 +74,6 @@ impl Tcp {
     pub fn due(&mut self, set: &SocketSet, now: Micros) -> Option<Micros> {
         let at = self.interface.poll_at(instant(now), set)?;
         Some((at.total_micros().max(0) as u64).div_ceil(HASTE))
-    }
-
-    /// A time span for smoltcp.
-    pub fn scaled(&self, micros: Micros) -> Duration {
-        Duration::from_micros(micros * HASTE)
     }
 }
 

@@ -55,7 +55,7 @@ fn options(addresses: [&str; 2], backend: BackendChoice) -> RootlessOptions {
         mtu: 1408,
         addresses: vec![(addresses[0].parse().unwrap(), 16), (addresses[1].parse().unwrap(), 48)],
         name: "rope0".to_string(),
-        helper: helper(),
+        helper: if backend == BackendChoice::Netstack { PathBuf::new() } else { helper() },
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::io::offload::{VNET, Vnet, split};
 use crate::io::{Events, Interest, Poller, Tun, Waker};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// What the way does to packets.
 #[derive(Clone, Copy, Default)]
@@ -15,7 +17,12 @@ pub struct Way {
     pub cut: bool,
     /// Loses one packet in so many; 0: none.
     pub lose_one_in: u64,
+    /// One way, in milliseconds.
+    pub delay_ms: u64,
 }
+
+/// What is on its way: when it arrives, at which end, and the message.
+type Flying = VecDeque<(Instant, usize, [u8; VNET], Vec<u8>)>;
 
 pub struct Pump {
     stop: Arc<AtomicBool>,
@@ -41,18 +48,25 @@ impl Pump {
             poller.add(&*waker, 2, Interest::Read).unwrap();
             let (mut events, mut slab, mut dice) =
                 (Events::new(), vec![0; 80_000], 88_172_645_463_325_252u64);
+            let mut flying = Flying::new();
             while !stop.load(Ordering::SeqCst) {
-                poller.wait(&mut events, None).unwrap();
+                let next =
+                    flying.front().map(|(at, ..)| at.saturating_duration_since(Instant::now()));
+                poller.wait(&mut events, next).unwrap();
                 waker.clear();
+                while flying.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
+                    let (_, to, vnet, packet) = flying.pop_front().unwrap();
+                    let _ = ends[to].write_packet(&vnet, &packet);
+                }
                 for (to, mut message) in injected.try_iter() {
-                    carry(&ends[to], &mut message, Way::default(), &mut dice);
+                    carry(&ends, to, &mut message, Way::default(), &mut dice, &mut flying);
                 }
                 for event in events.iter().filter(|event| event.token < 2) {
                     let (from, to) = (event.token as usize, 1 - event.token as usize);
                     for _ in 0..64 {
                         let Ok(Some(length)) = ends[from].read(&mut slab) else { break };
                         if !silent.load(Ordering::SeqCst) {
-                            carry(&ends[to], &mut slab[..length], way, &mut dice);
+                            carry(&ends, to, &mut slab[..length], way, &mut dice, &mut flying);
                         }
                     }
                 }
@@ -68,13 +82,26 @@ impl Pump {
     }
 }
 
-fn carry(to: &Tun, message: &mut [u8], way: Way, dice: &mut u64) {
+fn carry(
+    ends: &[Tun; 2],
+    to: usize,
+    message: &mut [u8],
+    way: Way,
+    dice: &mut u64,
+    flying: &mut Flying,
+) {
     let mut send = |vnet: &[u8; VNET], packet: &[u8]| {
         *dice ^= *dice << 13;
         *dice ^= *dice >> 7;
         *dice ^= *dice << 17;
-        if way.lose_one_in == 0 || *dice % way.lose_one_in != 0 {
-            let _ = to.write_packet(vnet, packet); // a full queue is a loss too
+        if way.lose_one_in != 0 && dice.is_multiple_of(way.lose_one_in) {
+            return;
+        }
+        if way.delay_ms > 0 {
+            let arrival = Instant::now() + Duration::from_millis(way.delay_ms);
+            flying.push_back((arrival, to, *vnet, packet.to_vec()));
+        } else {
+            let _ = ends[to].write_packet(vnet, packet); // a full queue is a loss too
         }
     };
     let vnet = Vnet::parse(message).unwrap();

@@ -37,7 +37,7 @@ fn megabytes_arrive_whole_both_ways_at_once() {
 
 #[test]
 fn megabytes_arrive_whole_when_super_frames_are_cut() {
-    let world = World::over(Way { cut: true, lose_one_in: 0 });
+    let world = World::over(Way { cut: true, ..Way::default() });
     for to in B {
         let (near, far) = connect(&world.a, &world.b, address(to, 0));
         exchange(near, far, 4 << 20);
@@ -46,7 +46,7 @@ fn megabytes_arrive_whole_when_super_frames_are_cut() {
 
 #[test]
 fn megabytes_arrive_whole_over_a_way_that_loses_packets() {
-    let world = World::over(Way { cut: true, lose_one_in: 200 });
+    let world = World::over(Way { cut: true, lose_one_in: 200, ..Way::default() });
     let (near, far) = connect(&world.a, &world.b, address(B[1], 0));
     exchange(near, far, 2 << 20);
 }
