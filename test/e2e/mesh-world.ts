@@ -5,6 +5,7 @@ import {
   type Finished,
   type LabNode,
   type LabProcess,
+  type SpawnOptions,
   type ToolOptions,
   until,
   up,
@@ -141,8 +142,8 @@ export class MeshWorld implements AsyncDisposable {
     ])
   }
 
-  spawn(name: string, args: readonly string[]): LabProcess {
-    return this.node(name).spawn(process.execPath, [ROPEWALK, ...args, '--state', this.state(name)])
+  spawn(name: string, args: readonly string[], options: SpawnOptions = {}): LabProcess {
+    return this.node(name).spawn(process.execPath, [ROPEWALK, ...args, '--state', this.state(name)], options)
   }
 
   async json<T>(name: string, args: readonly string[]): Promise<T> {
