@@ -123,8 +123,8 @@ export class MeshWorld implements AsyncDisposable {
 
   /** A command of the product on a node, on the state of its peer. */
   ropewalk(name: string, args: readonly string[], options: ToolOptions = {}): Promise<Finished> {
-    const own = [ROPEWALK, ...args, '--state', this.state(name)]
-    return this.node(name).exec(process.execPath, own, { ...options, env: { ...process.env, HOME: this.home(name) } })
+    const env = { ...process.env, HOME: this.home(name), ROPEWALK_STATE: this.state(name) }
+    return this.node(name).exec(process.execPath, [ROPEWALK, ...args], { ...options, env })
   }
 
   /** Where a node's root is at home: in the world's folder, never in that of this machine's root. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -6,6 +7,9 @@ import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../lab/index.ts'
 import { MEMBERS, MeshWorld, NETWORK } from './mesh-world.ts'
+
+const RUN_CELL = join(import.meta.dirname, 'programs/run-cell.ts')
+const hasJupyter = spawnSync('which', ['jupyter-server']).status === 0
 
 const FILE_BYTES = 200 * 1024 * 1024
 const pairs = MEMBERS.flatMap((from) => MEMBERS.filter((to) => to !== from).map((to) => [from, to] as const))
@@ -17,7 +21,9 @@ let mesh: MeshWorld
 beforeAll(async () => {
   mesh = await MeshWorld.open()
   await Promise.all(
-    MEMBERS.map((name) => mesh.start(name, { args: name === 'engineer' ? [] : ['--expose', 'ssh,web=8000'] })),
+    MEMBERS.map((name) =>
+      mesh.start(name, { args: name === 'engineer' ? [] : ['--expose', 'ssh,web=8000,jupyter=8888'] }),
+    ),
   )
   await Promise.all(MEMBERS.map((name) => mesh.ready(name)))
 }, 60_000)
@@ -139,6 +145,38 @@ describe('the engineer', () => {
       const [original, there, back] = await Promise.all([sha256(file), sha256(`${file}-there`), sha256(`${file}-back`)])
       expect([there, back]).toEqual([original, original])
     }, 180_000)
+  }
+})
+
+describe.skipIf(!hasJupyter)('a real Jupyter server', () => {
+  const token = 'd'.repeat(32)
+
+  beforeAll(async () => {
+    const words = [
+      '--allow-root',
+      '--no-browser',
+      '--ServerApp.ip=127.0.0.1',
+      '--ServerApp.port=8888',
+      `--ServerApp.token=${token}`,
+      `--ServerApp.root_dir=${mesh.folder}`,
+    ]
+    const env = { HOME: mesh.home('worker-a'), PYTHONDONTWRITEBYTECODE: '1' }
+    const server = mesh.node('worker-a').spawn('jupyter-server', words, { env })
+    await server.says(/is running at/)
+  }, 40_000)
+
+  for (const [index, via] of ['mesh', 'tunnel'].entries()) {
+    test(`runs a cell through a forward by ${via}: its answer comes back over the WebSocket`, async () => {
+      const port = 18_888 + index
+      const forward = mesh.spawn('engineer', ['forward', 'worker-a', `${port}:jupyter`, '--via', via])
+      await forward.says(new RegExp(`127\\.0\\.0\\.1:${port}`))
+      const code = 'import platform; print(platform.node(), 6 * 7)'
+      const { stdout } = await mesh
+        .node('engineer')
+        .exec(process.execPath, [RUN_CELL, `http://127.0.0.1:${port}`, token, code], { timeoutMs: 60_000 })
+      expect(stdout.trim()).toBe('worker-a 42')
+      await forward.stop()
+    }, 90_000)
   }
 })
 
