@@ -1,4 +1,4 @@
-export { type Capture, captureRefusal } from './capture.ts'
+export { type Capture, capture, captureRefusal } from './capture.ts'
 export type { Counters } from './counters.ts'
 export { cpuSeconds, cpuSecondsByThread, machineBusySeconds } from './cpu.ts'
 export { LabError } from './error.ts'
