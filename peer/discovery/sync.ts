@@ -21,7 +21,7 @@ export interface SyncOptions {
 }
 
 const DIGEST_INTERVAL_MS = 5_000
-const QUIET_LIMIT_MS = 13_000 // two signs of life missed, and told within 15 s
+const QUIET_LIMIT_MS = 12_000 // two signs of life missed, and told within 15 s
 const QUIET_CHECK_MS = 1_000
 const FLOOD_DELAY_MS = 5
 const FLOOD_LIMIT = 64

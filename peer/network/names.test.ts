@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isRopewalkError } from '@ropewalk/shared/errors'
 import * as dns from 'dns-packet'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -73,8 +74,19 @@ describe('the zone of a network', () => {
 
 describe('the resolver', () => {
   const ask = async (): Promise<Uint8Array> => dns.encode({ type: 'response', id: 77, flags: 0 })
-  const serve = (upstreams: string[] = []): Resolver =>
-    createResolver({ addresses: ['127.0.0.1'], port: 0, upstreams: () => upstreams }, { zone, ask })
+
+  /** On a port that is free for UDP and, which the system does not know we want too, for TCP. */
+  async function serve(upstreams: string[] = []): Promise<Resolver> {
+    for (let attempts = 20; ; attempts--) {
+      const resolver = createResolver({ addresses: ['127.0.0.1'], port: 0, upstreams: () => upstreams }, { zone, ask })
+      try {
+        await resolver.start()
+        return resolver
+      } catch (error) {
+        if (!isRopewalkError(error, 'address-in-use') || attempts === 0) throw error
+      }
+    }
+  }
 
   async function overUdp(resolver: Resolver, message: Uint8Array): Promise<dns.DecodedPacket> {
     const socket = createSocket('udp4')
@@ -85,8 +97,7 @@ describe('the resolver', () => {
   }
 
   test('answers by UDP and by TCP, in pieces too', async () => {
-    await using resolver = serve()
-    await resolver.start()
+    await using resolver = await serve()
     expect((await overUdp(resolver, query('worker-a.demo.internal'))).answers).toHaveLength(1)
     const socket = connect(resolver.port, '127.0.0.1')
     const message = query('worker-a.demo.internal')
@@ -98,17 +109,14 @@ describe('the resolver', () => {
   })
 
   test('hands other names to the upstream, or refuses them when there is none', async () => {
-    await using alone = serve()
-    await alone.start()
+    await using alone = await serve()
     expect(rcodeOf(await overUdp(alone, query('example.org')))).toBe(5)
-    await using with1 = serve(['192.0.2.1'])
-    await with1.start()
+    await using with1 = await serve(['192.0.2.1'])
     expect(rcodeOf(await overUdp(with1, query('example.org')))).toBe(0)
   })
 
   test('a peer that sends rubbish by TCP is cut and the others are served', async () => {
-    await using resolver = serve()
-    await resolver.start()
+    await using resolver = await serve()
     const socket = connect(resolver.port, '127.0.0.1')
     socket.write(Buffer.alloc(64, 0xff))
     await once(socket, 'close')
