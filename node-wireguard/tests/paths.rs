@@ -121,6 +121,28 @@ fn a_new_address_is_challenged_and_used() {
 }
 
 #[test]
+fn a_peer_that_starts_late_is_offered_the_handshake_again_at_once() {
+    let a = Node::new(1);
+    let absent = std::net::UdpSocket::bind(local(0)).unwrap();
+    let address = absent.local_addr().unwrap();
+    a.add(Node::new(2).config());
+    let key = Node::new(2).key;
+    a.device.update_paths(key, vec![path(1, 0, address)]).unwrap();
+    a.send(std::net::Ipv4Addr::new(10, 0, 0, 2), b"staged");
+    // The offer is out, and nobody takes it: the protocol repeats it after 5 s.
+    let mut message = [0; 2048];
+    absent.set_read_timeout(Some(PATIENCE)).unwrap();
+    while !matches!(absent.recv(&mut message), Ok(148)) {}
+    drop(absent);
+    let b = Node::listening(2, vec![address]);
+    let started = Instant::now();
+    b.add(a.config());
+    b.device.update_paths(a.key, vec![path(1, 0, a.address(0))]).unwrap();
+    assert_eq!(b.receive().as_deref(), Some(&b"staged"[..]));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_vanilla_peer_is_answered_where_it_was_heard_last() {
     let (a, b) = (Node::new(1), Node::new(2));
     let [first, second] = [0; 2].map(|_| Wire::between(b.address(0), a.address(0)));

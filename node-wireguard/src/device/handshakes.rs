@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Copies of one initiation while no path is known to work.
 const COPIES: usize = 4;
+/// Least time between two copies of an offer for a peer that says that it has no session.
+const OFFER_GAP: Micros = 100_000;
 
 impl Control {
     pub(super) fn on_handshake(&mut self, datagram: &Datagram, loaded: bool) {
@@ -80,11 +82,11 @@ impl Control {
         self.install(id, keypair);
         self.seen(id, datagram);
         let peer = self.peers.get_mut(id)?;
-        if let Some(offer) = offer.filter(|offer| offer.to.contains(&datagram.endpoint))
+        if let Some(sent) = offer.and_then(|offer| offer.sent_once(&datagram.endpoint))
             && let Some(path) = peer.table.find(&datagram.endpoint)
         {
             // It went there and back: as good as a probe.
-            let rtt = datagram.at.saturating_sub(offer.at).clamp(1, u32::MAX as Micros);
+            let rtt = datagram.at.saturating_sub(sent).clamp(1, u32::MAX as Micros);
             peer.table.on_round_trip(path, rtt as u32, self.now);
         }
         self.established(id);
@@ -154,9 +156,10 @@ impl Control {
         for (endpoint, source) in &to {
             let _ = self.send(endpoint, *source, &message);
         }
-        let to = to.drain(..).map(|(endpoint, _)| endpoint).collect();
+        let now = self.now;
+        let to = to.drain(..).map(|(endpoint, _)| (endpoint, Some(now))).collect();
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.offer = Some(Offer { message: message.to_vec(), at: self.now, to });
+            peer.offer = Some(Offer { message: message.to_vec(), repeated: None, to });
         }
     }
 
@@ -172,6 +175,22 @@ impl Control {
         peer.table.handshake_paths(COPIES).into_iter().filter_map(endpoint).collect()
     }
 
+    /// The peer says from `datagram`'s endpoint that it has no session: an open offer was lost, perhaps before the peer was
+    /// there to take it, and goes out again at once rather than with the protocol's repetition after 5 s. The same bytes,
+    /// so a peer that has them already drops them. Without an open offer a new one is made if the session is `old`.
+    pub(super) fn offer_again(&mut self, id: PeerId, datagram: &Datagram, old: bool) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let open = peer.protocol.awaited_index().is_some();
+        match peer.offer.as_mut().filter(|_| open) {
+            Some(offer) if offer.repeated.is_none_or(|at| self.now >= at + OFFER_GAP) => {
+                let message = offer.repeat(datagram.endpoint, self.now);
+                let _ = self.send(&datagram.endpoint, datagram.hit, &message);
+            }
+            None if old => self.initiate(id),
+            _ => {}
+        }
+    }
+
     /// A path has proved to work while a handshake waits for its response: a copy, the same byte for byte, goes there too.
     pub(super) fn repeat_offer(&mut self, id: PeerId) {
         let to = self.handshake_endpoints(id);
@@ -184,9 +203,9 @@ impl Control {
         }
         let Some(mut offer) = peer.offer.take() else { return };
         for (endpoint, source) in to {
-            if !offer.to.contains(&endpoint) {
+            if !offer.to.iter().any(|(to, _)| *to == endpoint) {
                 let _ = self.send(&endpoint, source, &offer.message);
-                offer.to.push(endpoint);
+                offer.to.push((endpoint, Some(self.now)));
             }
         }
         if let Some(peer) = self.peers.get_mut(id) {

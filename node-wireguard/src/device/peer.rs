@@ -26,9 +26,27 @@ pub struct Bind {
 /// A handshake that waits for its response.
 pub struct Offer {
     pub message: Vec<u8>,
-    pub at: Micros,
-    /// The endpoints that it has gone to.
-    pub to: Vec<Endpoint>,
+    /// When it went out last because the peer said that it has no session.
+    pub repeated: Option<Micros>,
+    /// The endpoints that it has gone to, and when; no time for those that have got it twice.
+    pub to: Vec<(Endpoint, Option<Micros>)>,
+}
+
+impl Offer {
+    /// When it went there, if the answer is to that one for certain (Karn's rule, RFC 6298, 3).
+    pub fn sent_once(&self, endpoint: &Endpoint) -> Option<Micros> {
+        self.to.iter().find(|(to, _)| to == endpoint)?.1
+    }
+
+    /// Notes that it goes there again, and gives the message.
+    pub fn repeat(&mut self, endpoint: Endpoint, now: Micros) -> Vec<u8> {
+        self.repeated = Some(now);
+        match self.to.iter_mut().find(|(to, _)| *to == endpoint) {
+            Some((_, sent)) => *sent = None,
+            None => self.to.push((endpoint, Some(now))),
+        }
+        self.message.clone()
+    }
 }
 
 pub struct Peer {

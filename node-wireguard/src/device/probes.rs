@@ -120,10 +120,10 @@ impl Control {
                 if let Some(path) = path {
                     peer.table.on_request(path, now);
                 }
-                // It has none, and we have one that it should have had by now: it has restarted.
-                let old = session.is_some_and(|session| now / 1_000 > session.created + YOUNG_MS);
-                if matches!(under, Under::Hello) && !probe.session && old {
-                    self.initiate(id);
+                if matches!(under, Under::Hello) && !probe.session {
+                    // It has none, and we have one that it should have had by now: it has restarted.
+                    let old = session.is_some_and(|s| now / 1_000 > s.created + YOUNG_MS);
+                    self.offer_again(id, datagram, old);
                 }
             }
         }
