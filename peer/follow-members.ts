@@ -2,7 +2,7 @@ import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import { engineFilter } from './engine-filter.ts'
 import { readSshHostKeys } from './network/index.ts'
 import type { Rooms } from './rooms.ts'
-import { relaysOf } from './routes.ts'
+import { isRelay, relaysOf } from './routes.ts'
 
 /** A node keeps tunnels to this many relays. */
 const RELAYS_HELD = 4
@@ -49,7 +49,11 @@ export function followMembers(rooms: Rooms): Startable {
   return startable({
     async start() {
       undo.push(
-        discovery.onChange(followSoon),
+        discovery.onChange((event) => {
+          if (event.kind === 'connected') tunnels.relayReturned(event.nodeId)
+          if (event.kind === 'updated' && isRelay(event.member)) tunnels.relayReturned(event.member.nodeId)
+          followSoon()
+        }),
         services.onChange(() => {
           follow()
           keepServices()

@@ -6,6 +6,7 @@ import { ForwardBroker, type ForwarderSession } from './forward-broker.ts'
 import { localAddresses } from './local-addresses.ts'
 import { PathBook, type PathCandidate } from './path-book.ts'
 import { REFRESH_MS, ReflexiveAddresses } from './reflexive.ts'
+import { RelaySessions } from './relay-sessions.ts'
 
 const node = (): NodeId => nodeIdOf(generateSigningKey().publicKey)
 
@@ -165,5 +166,35 @@ describe('the broker of forwarder sessions', () => {
     expect(() => broker.grant(a, a, 0)).toThrow(expect.objectContaining({ code: 'bad-input' }))
     broker.cut(a)
     expect([broker.size, engine.live.size]).toEqual([0, 0])
+  })
+})
+
+describe('sessions with relays', () => {
+  test('a relay that came back is asked at once, also where a request to what it was before still hangs', async () => {
+    const [relay, peer] = [node(), node()]
+    const asked: { reject: (reason: Error) => void }[] = []
+    const sessions = new RelaySessions({
+      request: () => new Promise((_resolve, reject) => asked.push({ reject })),
+      changed: () => undefined,
+      random: () => 1,
+    })
+    const fail = async () => {
+      asked.at(-1)?.reject(new Error('gone'))
+      await new Promise(setImmediate)
+    }
+    sessions.configure([relay], [peer], 0)
+    for (let nowMs = 0; nowMs < 60_000; nowMs += 10_000) {
+      sessions.poll(nowMs)
+      await fail()
+    }
+    const before = asked.length
+    expect(sessions.poll(60_000)).toBeGreaterThan(61_000)
+    sessions.relayReturned(relay, 60_000)
+    sessions.poll(60_000)
+    expect(asked.length).toBe(before + 1)
+    sessions.relayReturned(relay, 60_100)
+    await fail()
+    sessions.poll(60_100)
+    expect(asked.length).toBe(before + 2)
   })
 })

@@ -29,6 +29,8 @@ interface Entry {
   nextAtMs: number
   failures: number
   busy: boolean
+  /** The relay came back while a request to what it was before was on its way. */
+  returned: boolean
 }
 
 /** Keeps a forwarder session with every peer through every relay, each renewed at half of its life. The clock is passed in. */
@@ -57,6 +59,7 @@ export class RelaySessions {
           nextAtMs: nowMs,
           failures: 0,
           busy: false,
+          returned: false,
         })
       }
     }
@@ -69,7 +72,12 @@ export class RelaySessions {
 
   /** A relay that came back is asked at once for what it refused or lost before. */
   relayReturned(relay: NodeId, nowMs: number): void {
-    for (const entry of this.#entries.values()) if (entry.relay === relay) entry.nextAtMs = nowMs
+    for (const entry of this.#entries.values()) {
+      if (entry.relay !== relay) continue
+      entry.nextAtMs = nowMs
+      entry.failures = 0
+      entry.returned = entry.busy
+    }
   }
 
   /** Sends the requests that are due; returns when to be called again. */
@@ -121,6 +129,8 @@ export class RelaySessions {
       entry.nextAtMs = nowMs + Math.max(100, this.#dependencies.random() * ceiling)
     } finally {
       entry.busy = false
+      if (entry.returned) entry.nextAtMs = nowMs
+      entry.returned = false
     }
   }
 }

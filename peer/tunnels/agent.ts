@@ -9,9 +9,11 @@ import type { Reception } from './reception.ts'
 import { dialRelay, type LinkDependencies, type RelayLink } from './relay-link.ts'
 import { createStock, type Stock } from './stock.ts'
 
-const BACKOFF = { firstMs: 500, maxMs: 15_000 } as const
+const BACKOFF = { firstMs: 1_000, maxMs: 15_000, eagerForMs: 60_000 } as const
 /** A relay that another process of the same key holds is left to it for this long, in milliseconds. */
 const REPLACED_MS = 30_000
+/** An attempt that is younger is not given up for a new one, in milliseconds. */
+const YOUNG_MS = 1_000
 
 /** What an agent of one relay is made with. */
 export interface AgentOptions {
@@ -41,6 +43,8 @@ export interface AgentState {
 /** Keeps this node reachable through one relay: a control stream, data connections in stock, streams to the reception. */
 export interface Agent extends Startable {
   readonly status: AgentState
+  /** There is reason to think that the relay can be reached again: an agent without a link tries at once. */
+  retry(): void
 }
 
 /** An agent of one relay. `start` returns at once; connecting goes on until `stop`. */
@@ -52,7 +56,11 @@ class RelayAgent implements Agent {
   readonly #options: AgentOptions
   readonly #with: AgentDependencies
   readonly #stopped = new AbortController()
+  readonly #backoff = createBackoff(BACKOFF)
   readonly #life: Startable
+  /** Ends the wait, or the attempt, that goes on now. */
+  #hope = new AbortController()
+  #attemptAt = 0
   #running: Promise<void> = Promise.resolve()
   #link: RelayLink | undefined
   #stock: Stock | undefined
@@ -96,25 +104,36 @@ class RelayAgent implements Agent {
     }
   }
 
+  retry(): void {
+    // an attempt that has just begun may get through; an older one hangs on what was there before
+    const young = performance.now() - this.#attemptAt < YOUNG_MS
+    if (this.#link !== undefined || young || this.#reason?.code === 'conflict') return
+    this.#backoff.reset()
+    this.#hope.abort(new RopewalkError('aborted', 'The relay is back'))
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     const { logger } = this.#with
     const relay = this.#options.relay.url
-    const backoff = createBackoff(BACKOFF)
     while (!signal.aborted) {
-      await sleep(this.#reason?.code === 'conflict' ? REPLACED_MS : backoff.next(), undefined, { signal }).catch(
-        () => undefined,
-      )
+      this.#hope = new AbortController()
+      const either = AbortSignal.any([signal, this.#hope.signal])
+      const waitMs = this.#reason?.code === 'conflict' ? REPLACED_MS : this.#backoff.next()
+      await sleep(waitMs, undefined, { signal: either }).catch(() => undefined)
       if (signal.aborted) return
+      if (either.aborted) continue
       try {
-        const link = await dialRelay({ ...this.#options, role: 'agent', signal }, this.#with)
-        backoff.reset()
+        this.#attemptAt = performance.now()
+        const link = await dialRelay({ ...this.#options, role: 'agent', signal: either }, this.#with)
+        this.#backoff.reset()
         this.#reason = undefined
         logger.info('relay connected', { relay })
         this.#reason = await this.#serve(link)
         if (!signal.aborted) logger.warn('relay lost', { relay, code: this.#reason.code, reason: this.#reason.message })
       } catch (error) {
         const reason = toRopewalkError(error)
+        if (this.#hope.signal.aborted) continue
         if (!signal.aborted && reason.code !== this.#reason?.code) {
           logger.warn('relay not reachable', { relay, code: reason.code, reason: reason.message })
         }

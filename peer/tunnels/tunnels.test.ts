@@ -112,13 +112,21 @@ describe('the stock', () => {
 })
 
 describe('the backoff', () => {
-  test('begins at once, doubles with full jitter up to its end, and begins anew', () => {
-    const backoff = createBackoff({ firstMs: 100, maxMs: 1000, random: () => 1 })
-    expect(Array.from({ length: 7 }, () => backoff.next())).toEqual([0, 100, 200, 400, 800, 1000, 1000])
+  test('begins at once, keeps close for a while, then doubles up to its end, and begins anew', () => {
+    let now = 0
+    let random = 1
+    const options = { firstMs: 100, maxMs: 1000, eagerForMs: 250, random: () => random, nowMs: () => now }
+    const backoff = createBackoff(options)
+    const waits = (count: number) =>
+      Array.from({ length: count }, () => {
+        const wait = backoff.next()
+        now += wait
+        return wait
+      })
+    expect(waits(8)).toEqual([0, 100, 100, 100, 200, 400, 800, 1000])
     backoff.reset()
-    expect(backoff.next()).toBe(0)
-    const jitter = createBackoff({ firstMs: 100, maxMs: 1000, random: () => 0.25 })
-    expect([jitter.next(), jitter.next(), jitter.next()]).toEqual([0, 25, 50])
+    random = 0
+    expect(waits(4)).toEqual([0, 50, 50, 50])
   })
 })
 

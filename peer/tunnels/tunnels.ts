@@ -65,6 +65,8 @@ export interface Tunnels extends Startable {
   open(wish: StreamWish): Promise<VisitorStream>
   /** The relays this node shall be reachable by; those of before that are not in the list are left. */
   setRelays(relays: readonly RelayAddress[]): void
+  /** That relay can be reached again, by all we know: its agent does not wait any longer. */
+  relayReturned(nodeId: NodeId): void
   relays(): AgentState[]
   streams(): Stream[]
   /** Exposed services whose port on the mesh address is not ours, and why: most often they listen there themselves. */
@@ -116,6 +118,10 @@ class PeerTunnels implements Tunnels {
   setRelays(relays: readonly RelayAddress[]): void {
     this.#relays = relays
     this.#matchAgents()
+  }
+
+  relayReturned(nodeId: NodeId): void {
+    for (const agent of this.#agents.values()) if (agent.status.relay.nodeId === nodeId) agent.retry()
   }
 
   relays(): AgentState[] {
