@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly args?: readonly string[]
   /** Without a ticket: it has joined before. */
   readonly again?: boolean
+  /** Its ticket is there already (see {@link MeshWorld.ticket}). */
+  readonly ticketed?: boolean
 }
 
 /** The commands of the product in a world of the lab, as their users run them. */
@@ -67,20 +69,18 @@ export class MeshWorld implements AsyncDisposable {
 
   /** Makes a ticket in a file and gives its path. */
   async ticket(name: string, args: readonly string[] = []): Promise<string> {
-    const file = join(this.folder, `${name}.ticket`)
+    const file = this.#ticketFile(name)
     const { stdout } = await this.admin(['invite', '--name', name, ...args])
     await writeFile(file, stdout, { mode: 0o600 })
     return file
   }
 
+  #ticketFile(name: string): string {
+    return join(this.folder, `${name}.ticket`)
+  }
+
   async startRelay(): Promise<LabProcess> {
-    const args = [
-      '--ticket-file',
-      join(this.folder, 'relay.ticket'),
-      '--tls-self-signed',
-      '--state',
-      this.state('relay'),
-    ]
+    const args = ['--ticket-file', this.#ticketFile('relay'), '--tls-self-signed', '--state', this.state('relay')]
     const relay = this.node('relay').spawn(process.execPath, [ROPEWALK_RELAY, ...args])
     this.#running.set('relay', relay)
     await this.ready('relay')
@@ -95,8 +95,9 @@ export class MeshWorld implements AsyncDisposable {
   }
 
   /** Starts a peer by a ticket of its own; ready means a relay is connected. */
-  async start(name: string, { args = [], again = false }: StartOptions = {}): Promise<LabProcess> {
-    const ticket = again ? [] : ['--ticket-file', await this.ticket(name)]
+  async start(name: string, { args = [], again = false, ticketed = false }: StartOptions = {}): Promise<LabProcess> {
+    const file = again || ticketed ? this.#ticketFile(name) : await this.ticket(name)
+    const ticket = again ? [] : ['--ticket-file', file]
     const words = ['up', ...ticket, '--names', 'on', '--state', this.state(name), ...args]
     const peer = this.node(name).spawn(process.execPath, [ROPEWALK, ...words])
     this.#running.set(name, peer)
