@@ -91,7 +91,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
   await run(
     createForwarding(
       { endpoints: await endpointsOf(host, options.udpPort) },
-      { forwarder, discovery, logger: logger.child({ room: 'connectivity' }), nowMs },
+      { forwarder, discovery, logger: logger.child({ room: 'connectivity' }), nowMs: () => performance.now() },
     ),
   )
   const registry = createRegistry()

@@ -122,6 +122,7 @@ describe('the numbers of paths', () => {
 
 describe('the broker of forwarder sessions', () => {
   const endpoints = [{ address: '192.0.2.9', port: 3478 }]
+  const limits = { endpoints, sessionsPerMember: 4, sessionQuotaBytes: 100, memberBytesPerHour: 1_000 }
   const table = () => {
     const live = new Map<string, ForwarderSession>()
     return {
@@ -135,7 +136,7 @@ describe('the broker of forwarder sessions', () => {
 
   test('two members that ask for each other get two sides of one session', () => {
     const engine = table()
-    const broker = new ForwardBroker({ endpoints, sessionsPerMember: 4 }, engine)
+    const broker = new ForwardBroker(limits, engine)
     const [a, b] = [node(), node()]
     const [one, two] = [broker.grant(a, b, 0), broker.grant(b, a, 10)]
     expect(one.session).toEqual(two.session)
@@ -146,7 +147,7 @@ describe('the broker of forwarder sessions', () => {
 
   test('half way through its life a session gets a successor, and both end in their time', () => {
     const engine = table()
-    const broker = new ForwardBroker({ endpoints, sessionsPerMember: 4 }, engine)
+    const broker = new ForwardBroker(limits, engine)
     const [a, b] = [node(), node()]
     const first = broker.grant(a, b, 0)
     expect(broker.grant(a, b, 1_799_999).session).toEqual(first.session)
@@ -158,7 +159,7 @@ describe('the broker of forwarder sessions', () => {
 
   test('a member has no more sessions than its quota, and a revoked one has none', () => {
     const engine = table()
-    const broker = new ForwardBroker({ endpoints, sessionsPerMember: 2 }, engine)
+    const broker = new ForwardBroker({ ...limits, sessionsPerMember: 2 }, engine)
     const a = node()
     broker.grant(a, node(), 0)
     broker.grant(node(), a, 0)
@@ -166,6 +167,53 @@ describe('the broker of forwarder sessions', () => {
     expect(() => broker.grant(a, a, 0)).toThrow(expect.objectContaining({ code: 'bad-input' }))
     broker.cut(a)
     expect([broker.size, engine.live.size]).toEqual([0, 0])
+  })
+
+  test('at its quota of members a member still gets successors of the sessions that it has', () => {
+    const broker = new ForwardBroker({ ...limits, sessionsPerMember: 1 }, table())
+    const [a, b] = [node(), node()]
+    const first = broker.grant(a, b, 0)
+    expect(broker.grant(a, b, 1_800_001).session).not.toEqual(first.session)
+    expect(broker.grant(a, b, 3_700_000).lifetimeMs).toBeGreaterThan(0)
+  })
+
+  test('a session that is used is filled up again, until its members have had their bytes of the hour', () => {
+    const engine = table()
+    const broker = new ForwardBroker(limits, engine)
+    const [a, b, c] = [node(), node(), node()]
+    const id = Buffer.from(broker.grant(a, b, 0).session).toString('hex')
+    broker.grant(a, c, 0)
+    expect(engine.live.get(id)?.quotaBytes).toBe(100)
+    broker.review([{ id, quotaLeftBytes: 60 }], 1)
+    expect(engine.live.get(id)?.quotaBytes).toBe(100) // not told anew: half is left
+    broker.review([{ id, quotaLeftBytes: 10 }], 2)
+    for (let round = 0; round < 10; round++) broker.review([{ id, quotaLeftBytes: 0 }], 3 + round)
+    const quotas = [...engine.live.values()].map(({ quotaBytes }) => quotaBytes)
+    expect(quotas).toEqual([0, 0])
+    expect(() => broker.grant(a, node(), 20)).toThrow(expect.objectContaining({ code: 'limit-reached' }))
+    expect(broker.grant(c, node(), 20).lifetimeMs).toBeGreaterThan(0)
+    broker.review(
+      [...engine.live.values()].map(({ id: each, quotaBytes }) => ({ id: each, quotaLeftBytes: quotaBytes })),
+      3_600_000,
+    )
+    expect(broker.grant(a, node(), 3_600_000).lifetimeMs).toBeGreaterThan(0)
+  })
+
+  test('what the engine refuses is not given, and leaves nothing behind', () => {
+    let full = true
+    const engine = table()
+    const broker = new ForwardBroker(limits, {
+      setSessions(add, removeIds) {
+        if (full) throw new Error('no room')
+        engine.setSessions(add, removeIds)
+      },
+    })
+    const [a, b] = [node(), node()]
+    expect(() => broker.grant(a, b, 0)).toThrow('no room')
+    expect(broker.size).toBe(0)
+    full = false
+    const session = Buffer.from(broker.grant(a, b, 0).session).toString('hex')
+    expect(engine.live.has(session)).toBe(true)
   })
 })
 
