@@ -1,6 +1,6 @@
 import { isAddress, parseAddress } from '@ropewalk/shared/addressing'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import type { NodeId } from '@ropewalk/shared/identity'
+import { isNodeId, type NodeId } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import {
   newerRevocations,
@@ -73,11 +73,11 @@ class MeshDiscovery implements Discovery, Startable {
 
   member(idOrName: string): Member | undefined {
     const { registry } = this.#parts
+    if (isNodeId(idOrName)) return registry.get(idOrName)?.member
     const suffix = `.${this.network.name}.internal`
     const bare = idOrName.endsWith('.') ? idOrName.slice(0, -1) : idOrName
     const word = bare.toLowerCase().endsWith(suffix) ? bare.slice(0, -suffix.length) : bare
-    if (isAddress(word)) return registry.find(parseAddress(word))?.member
-    return (registry.find(word) ?? registry.find(word.toLowerCase()))?.member
+    return registry.find(isAddress(word) ? parseAddress(word) : word.toLowerCase())?.member
   }
 
   onChange(listener: (event: DiscoveryEvent) => void): Unsubscribe {

@@ -78,7 +78,10 @@ export interface Discovery {
   readonly network: Network
   /** All members but this one, the revoked left out. */
   members(): readonly Member[]
-  /** A member by node id, name, `name.<network>.internal` or mesh address; this node too. */
+  /**
+   * A member by node id, name, `name.<network>.internal` or mesh address; this node too. The text of a node id is that
+   * node or nobody, never somebody's name.
+   */
   member(idOrName: string): Member | undefined
   /** Hears every event from now on. A listener that throws is logged and stays. */
   onChange(listener: (event: DiscoveryEvent) => void): Unsubscribe

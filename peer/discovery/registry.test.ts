@@ -101,6 +101,22 @@ describe('the registry', () => {
     expect(codeOf(() => registry.acceptBundle(second.bundle))).toBe('accepted')
   })
 
+  test('takes no member whose name has the form of a node id, and looks for a node id nowhere else', () => {
+    const [victim, liar] = [someone('worker'), someone('x'.repeat(52))]
+    const { nodeId } = victim.key
+    // past the signer, which would not write it; the form is looked at before the signature
+    const certificate = Buffer.from(liar.bundle.certificate)
+    certificate.write(nodeId.toLowerCase(), certificate.indexOf('x'.repeat(52)), 'latin1')
+    expect(codeOf(() => registry.acceptBundle({ ...liar.bundle, certificate }))).toBe('bad-statement')
+    registry.acceptBundle(victim.bundle)
+    expect(registry.find(nodeId)?.verified.name).toBe('worker')
+    registry.acceptRevocations(
+      signRevocations(mesh.network, undefined, { nodes: [nodeId], nowMs: NOW }, mesh.root).bytes,
+    )
+    expect(registry.find(nodeId)).toBeUndefined()
+    expect(registry.find(nodeId.toLowerCase())).toBeUndefined()
+  })
+
   test('takes only newer records of members, signed by themselves and not from the future', () => {
     const [member, stranger] = [someone('worker'), someone('stranger')]
     registry.acceptBundle(member.bundle)

@@ -117,12 +117,14 @@ export class Registry {
 
   /** The member of a node id, name or IPv4 address; IPv6 is looked for by walking. */
   find(word: string): Entry | undefined {
+    // a node id is that node or nobody, however others are called
+    if (isNodeId(word)) return this.#entries.get(word)
     const id = this.#holders.find(word)
     if (id !== undefined) return this.#entries.get(id)
     for (const entry of word.includes(':') ? this.#entries.values() : []) {
       if (entry.verified.addresses.v6 === word) return entry
     }
-    return isNodeId(word) ? this.#entries.get(word) : undefined
+    return undefined
   }
 
   /** Everything that is held, this node too. */

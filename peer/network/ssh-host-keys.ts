@@ -1,7 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isSshHostKey } from '@ropewalk/shared/records'
 
-const KEY = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+=*/
+const KEY = /^\S+ \S+/
 /** The record has room for no more. */
 const MOST = 6
 
@@ -13,5 +14,8 @@ export async function readSshHostKeys(folder = '/etc/ssh'): Promise<string[]> {
   const names = await readdir(folder).catch(() => [])
   const files = names.filter((name) => /^ssh_host_\w+_key\.pub$/.test(name)).sort()
   const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')))
-  return texts.flatMap((text) => KEY.exec(text)?.[0] ?? []).slice(0, MOST)
+  return texts
+    .flatMap((text) => KEY.exec(text)?.[0] ?? [])
+    .filter(isSshHostKey) // one that a record cannot carry would cost all of it
+    .slice(0, MOST)
 }

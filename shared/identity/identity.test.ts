@@ -99,4 +99,13 @@ describe('identity', () => {
     for (const bad of ['', '-a', 'a-', 'A', 'a.b', 'ä', 'x'.repeat(64), 'a\n'])
       expect(() => parseName(bad)).toThrow(RopewalkError)
   })
+
+  test('a name is never taken for a node id', () => {
+    fc.assert(
+      fc.property(bytes(32), (key) => {
+        expect(() => parseName(nodeIdOf(key).toLowerCase())).toThrow(/form of a node id/)
+      }),
+    )
+    expect(parseName('12d3koo')).toBe('12d3koo')
+  })
 })

@@ -12,6 +12,8 @@ export const MAX_TAGS = 8
 
 const MAX_TAG_LENGTH = 32
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+/** A node id in lower case, or what looks like one: a name like that could be taken for the node. */
+const NODE_LIKE = /^12d3koo[a-z0-9]{45}$/
 
 /** Whether a text is one DNS label in lower case. */
 export function isLabel(text: string): boolean {
@@ -24,6 +26,9 @@ export function parseName(text: string): NodeName {
     throw new RopewalkError('bad-input', `“${text.slice(0, 80)}” cannot be a name`, {
       hint: 'use 1 to 63 letters a-z, digits and hyphens, a hyphen neither first nor last',
     })
+  }
+  if (NODE_LIKE.test(text)) {
+    throw new RopewalkError('bad-input', 'A name cannot have the form of a node id', { hint: 'choose a shorter name' })
   }
   return text as NodeName
 }

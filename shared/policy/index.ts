@@ -20,6 +20,7 @@ export {
   type Rule,
   readPolicy,
   ruleSchema,
+  SERVICE_NAME,
   type Service,
   selectorSchema,
   serviceNameSchema,

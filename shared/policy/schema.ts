@@ -1,9 +1,12 @@
 import { z } from 'zod'
 
-/** The name of a service: what `expose` takes and streams ask for. It starts with a letter, so it is never a port. */
+/** The form of a service's name, in records, policies and APIs alike. It starts with a letter, so it is never a port. */
+export const SERVICE_NAME = /^[a-z][a-z0-9-]{0,31}$/
+
+/** The name of a service: what `expose` takes and streams ask for. */
 export const serviceNameSchema = z
   .string()
-  .regex(/^[a-z][a-z0-9-]{0,31}$/, 'a service name is a letter, then at most 31 of a–z, 0–9 and "-"')
+  .regex(SERVICE_NAME, 'a service name is a letter, then at most 31 of a–z, 0–9 and "-"')
 
 /** A port, 1–65535. */
 export const portSchema = z.int().min(1).max(65_535)

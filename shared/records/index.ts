@@ -33,6 +33,7 @@ export {
 } from './record.ts'
 export { type Link, MAX_REPORT_BYTES, openReport, REPORT_PROTOCOL, type Report, signReport } from './report.ts'
 export { decodeSignal, encodeSignal, MAX_SIGNAL_BYTES, SIGNAL_PROTOCOL, type Signal } from './signal.ts'
+export { isSshHostKey } from './ssh-host-key.ts'
 export {
   decodeSync,
   encodeSync,

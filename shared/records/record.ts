@@ -16,9 +16,11 @@ import {
 } from '@ropewalk/shared/codec'
 import { type NodeId, publicKeyOf, type SigningKey } from '@ropewalk/shared/identity'
 import { certificateHash, parseRelayUrl } from '@ropewalk/shared/membership'
+import { SERVICE_NAME } from '@ropewalk/shared/policy'
 import { type Statement, statementKind } from '@ropewalk/shared/statement'
 import { candidates, natClass } from './candidate.ts'
 import { port } from './endpoint.ts'
+import { sshHostKey } from './ssh-host-key.ts'
 
 /** Most bytes of a signed node record. */
 export const MAX_RECORD_BYTES = 2_048
@@ -28,8 +30,6 @@ export const RECORD_TTL_MS = 60 * 60_000
 
 /** A record whose seq lies further ahead of the reader's clock is refused, in ms: 10 min. */
 export const RECORD_FUTURE_MS = 10 * 60_000
-
-const SERVICE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/
 
 const serviceName: Codec<string> = {
   build: (value) => value,
@@ -71,7 +71,7 @@ const body = struct({
   relays: field(8, list(nodeId, 8)),
   services: field(9, list(service, 32)),
   /** Public host keys of its sshd, as in `ssh_host_*.pub`, without comments. */
-  sshHostKeys: field(10, list(text(760, 1), 6)),
+  sshHostKeys: field(10, list(sshHostKey, 6)),
   /** Prefixes behind it that it routes for members. */
   routes: field(11, list(prefix, 16)),
   /** Sync neighbours. */

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { parseAddress, parsePrefix } from '@ropewalk/shared/addressing'
 import { isRopewalkError } from '@ropewalk/shared/errors'
 import { expectOnlyTypedErrors } from '@ropewalk/shared/hostile'
 import { generateSigningKey, generateWireguardKeys, nodeIdOf } from '@ropewalk/shared/identity'
 import { certificateHashOf } from '@ropewalk/shared/membership'
+import { serviceSchema } from '@ropewalk/shared/policy'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -29,6 +31,14 @@ import {
   signRecord,
   signReport,
 } from './index.ts'
+
+/** Host keys as sshd has them, with random key material. */
+const hostKey = (algorithm: string, length: number): string => {
+  const head = Buffer.alloc(4)
+  head.writeUInt32BE(algorithm.length)
+  return `${algorithm} ${Buffer.concat([head, Buffer.from(algorithm), randomBytes(length)]).toString('base64')}`
+}
+const HOST_KEYS = [hostKey('ssh-ed25519', 36), hostKey('ecdsa-sha2-nistp256', 81), hostKey('ssh-rsa', 400)]
 
 const NOW = 1_750_000_000_000
 const key = generateSigningKey()
@@ -59,7 +69,7 @@ const record: fc.Arbitrary<Omit<NodeRecord, 'nodeId'>> = fc.record(
       }),
       { maxLength: 3 },
     ),
-    sshHostKeys: fc.constant([]),
+    sshHostKeys: fc.subarray(HOST_KEYS),
     routes: fc.constant([parsePrefix('10.1.0.0/16')]),
     neighbours: fc.array(nodeId, { maxLength: 8 }),
     relay: fc.record({ url: fc.constant('https://relay.example:443/'), udpPort: port }),
@@ -123,6 +133,43 @@ describe('a node record', () => {
     expect(
       codeOf(() => signRecord({ ...value, sshHostKeys: ['x'.repeat(700), 'y'.repeat(700), 'z'.repeat(700)] }, key)),
     ).toBe('too-large')
+  })
+
+  test('carries SSH host keys that can be nothing else', () => {
+    const [value] = fc.sample(record, 1)
+    const [good = '', ecdsa = ''] = HOST_KEYS
+    if (value === undefined) throw new Error('no sample')
+    const read = (text: string) => codeOf(() => openRecord(signRecord({ ...value, sshHostKeys: [text] }, key).bytes))
+    for (const one of HOST_KEYS) expect(read(one)).toBe('accepted')
+    const bad = [
+      `${good} root@worker`,
+      `${good}\n* ${ecdsa}`,
+      `${good}\n`,
+      `@cert-authority * ${good}`,
+      good.replace(' ', '  '),
+      good.replace(' ', '\t'),
+      good.replace('ssh-ed25519', 'ssh-rsa'),
+      `ssh-dss ${good.slice(12)}`,
+      good.slice(0, -1),
+      `${good.slice(0, -1)}\u212a`,
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5',
+      'ssh-ed25519',
+      hostKey('ssh-ed25519-cert-v01@openssh.com', 40),
+      hostKey('ssh-rsa', 700),
+    ]
+    for (const one of bad) expect(read(one), one).toBe('bad-statement')
+  })
+
+  test('names services as the API does', () => {
+    const [value] = fc.sample(record, 1)
+    if (value === undefined) throw new Error('no sample')
+    fc.assert(
+      fc.property(fc.oneof(fc.stringMatching(/^[a-z0-9-]{0,34}$/), fc.string({ maxLength: 34 })), (name) => {
+        const service = { name, port: 22, protocol: 'tcp' as const }
+        const code = codeOf(() => openRecord(signRecord({ ...value, sshHostKeys: [], services: [service] }, key).bytes))
+        expect(code === 'accepted').toBe(serviceSchema.safeParse({ ...service, http: false }).success)
+      }),
+    )
   })
 
   test('has a seq that rises even when the clock falls back', () => {
