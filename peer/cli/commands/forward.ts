@@ -27,6 +27,13 @@ export const forward: CommandSpec = {
           cli.print({ version: 1, forwards: listening }, () =>
             listening.map(({ port, service }) => `127.0.0.1:${port} → ${worker.name} ${service}\n`).join(''),
           )
+          for (const { service } of listening) {
+            // no error: a service may be exposed later, and connections wait for nothing
+            if (!worker.services.some(({ name, port }) => service === name || Number(service) === port))
+              cli.say(
+                `${worker.name} does not expose ${service} now; connections are refused until it does (ropewalk expose, there)`,
+              )
+          }
           if (!cli.io.signal.aborted) await once(cli.io.signal, 'abort')
         }),
       ),
