@@ -1,5 +1,5 @@
 import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
-import type { NodeId } from '@ropewalk/shared/identity'
+import { isNodeId, type NodeId } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import { decodeBundle, encodeBundle, MAX_BUNDLE_BYTES, rightsAdmit, verifyApplicant } from '@ropewalk/shared/membership'
 import { ADMIT_PROTOCOL, decodeAdmitAnswer } from '@ropewalk/shared/records'
@@ -212,7 +212,7 @@ export class Assembly {
       network: network.id,
       listen: listen.map(({ address, port }) => `/${address.includes(':') ? 'ip6' : 'ip4'}/${address}/tcp/${port}`),
       announce,
-      mdns,
+      nearby: mdns ? (id, addresses) => isNodeId(id) && this.dialer.hear(id, addresses) : undefined,
       encrypters: door === undefined ? [member] : [member, door],
       gater: createGate(this.registry),
       book: this.#book,

@@ -1,8 +1,9 @@
 import type { Connection } from '@libp2p/interface'
-import type { Multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, type Multiaddr } from '@multiformats/multiaddr'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import type { NodeId } from '@ropewalk/shared/identity'
+import { isNodeId, type NodeId } from '@ropewalk/shared/identity'
 import type { WayIn } from '@ropewalk/shared/membership'
+import { raceAddresses } from './address-race.ts'
 import type { Fetcher } from './face.ts'
 import type { Host } from './host.ts'
 import { toMultiaddrs, toPeerId } from './libp2p-ids.ts'
@@ -17,24 +18,38 @@ export interface DialerOptions {
   readonly fetcher: Fetcher
 }
 
+/** What the dialler asks of the host. */
+export type DialingHost = Pick<Host, 'dial' | 'getConnections' | 'addEventListener'>
+
+const STAGGER_MS = 250
+const AT_ONCE = 8
+const MOST_NEARBY = 8
+const MOST_HEARD = 1_000
+
 /** Finds where a node may be reached and dials it. */
 export class Dialer {
   readonly #options: DialerOptions
   readonly #nearby = new Map<NodeId, readonly string[]>()
-  #host: Host | undefined
+  #host: DialingHost | undefined
 
   constructor(options: DialerOptions) {
     this.#options = options
   }
 
-  start(host: Host): void {
+  start(host: DialingHost): void {
     this.#host = host
-    // found on the local network
+    // found by the DHT
     host.addEventListener('peer:discovery', ({ detail }) => {
-      const id = detail.id.toString() as NodeId
-      this.#nearby.set(id, detail.multiaddrs.map(String).slice(0, 8))
-      if (this.#nearby.size > 1_000) this.#nearby.delete(this.#nearby.keys().next().value ?? id)
+      const id = detail.id.toString()
+      if (isNodeId(id)) this.hear(id, detail.multiaddrs.map(String))
     })
+  }
+
+  /** Notes what somebody says about a node: on the local network that may be any stranger. */
+  hear(id: NodeId, addresses: readonly string[]): void {
+    this.#nearby.delete(id)
+    this.#nearby.set(id, addresses.slice(0, MOST_NEARBY))
+    if (this.#nearby.size > MOST_HEARD) this.#nearby.delete(this.#nearby.keys().next().value ?? id)
   }
 
   /** The connection to a node that is up now. */
@@ -42,7 +57,7 @@ export class Dialer {
     return this.#host?.getConnections(toPeerId(id)).find((connection) => connection.status === 'open')
   }
 
-  /** Nodes seen on the local network. */
+  /** Nodes that were heard of on the local network or by the DHT. */
   nearby(): Iterable<NodeId> {
     return this.#nearby.keys()
   }
@@ -52,24 +67,24 @@ export class Dialer {
     const open = this.existing(id)
     if (open !== undefined) return open
     const known = this.addressesOf(id)
-    const failure = known.length === 0 ? undefined : await this.#tryDial(known, signal)
+    const failure = known.length === 0 ? undefined : await this.#tryDial(id, known, signal)
     if (failure !== undefined && !(failure instanceof RopewalkError)) return failure
     const asked = await this.relayAddresses(id, signal)
     const fresh = asked.filter((one) => !known.some((old) => old.equals(one)))
     if (fresh.length > 0) {
-      const second = await this.#tryDial(fresh, signal)
+      const second = await this.#tryDial(id, fresh, signal)
       if (!(second instanceof RopewalkError)) return second
     }
     throw failure ?? new RopewalkError('unreachable', 'No address of that member is known')
   }
 
-  /** Addresses that are known without asking anybody. */
+  /** Addresses that are known without asking anybody: what the node and the ticket say first, what strangers say last. */
   addressesOf(id: NodeId): Multiaddr[] {
     const record = this.#options.registry.get(id)?.record?.body
     const ways = this.#options.waysIn.flatMap((way) =>
       way.kind === 'multiaddr' && way.nodeId === id ? way.address : [],
     )
-    const all = [...(this.#nearby.get(id) ?? []), ...(record?.addresses ?? []), ...ways]
+    const all = [...(record?.addresses ?? []), ...ways, ...(this.#nearby.get(id) ?? [])]
     return toMultiaddrs([...new Set(all)], id)
   }
 
@@ -88,12 +103,40 @@ export class Dialer {
     }
   }
 
-  async #tryDial(addresses: readonly Multiaddr[], signal: AbortSignal): Promise<Connection | RopewalkError> {
-    if (this.#host === undefined) return new RopewalkError('not-running', 'Discovery is not started')
+  async #tryDial(
+    id: NodeId,
+    addresses: readonly Multiaddr[],
+    signal: AbortSignal,
+  ): Promise<Connection | RopewalkError> {
+    const host = this.#host
+    if (host === undefined) return new RopewalkError('not-running', 'Discovery is not started')
+    let winner: Connection | undefined
+    const dialOne = async (address: Multiaddr, limit: AbortSignal): Promise<Connection> => {
+      const connection = await dialExpecting(host, { id, address }, limit)
+      if (winner !== undefined) connection.abort(new RopewalkError('conflict', 'Another address was faster'))
+      winner ??= connection
+      return winner
+    }
     try {
-      return await this.#host.dial([...addresses], { signal })
+      return await raceAddresses(addresses, dialOne, { signal, staggerMs: STAGGER_MS, atOnce: AT_ONCE })
     } catch (error) {
       return networkError(error)
     }
   }
+}
+
+/**
+ * Dials one address, at which one node is expected. Without the id, for libp2p tries the addresses of one id in turn; so
+ * who answered is compared here. @throws RopewalkError `wrong-key`
+ */
+async function dialExpecting(
+  host: Pick<Host, 'dial'>,
+  { id, address }: { readonly id: NodeId; readonly address: Multiaddr },
+  signal: AbortSignal,
+): Promise<Connection> {
+  const connection = await host.dial(address.decapsulateCode(CODE_P2P), { signal })
+  if (connection.remotePeer.toString() === id) return connection
+  const wrong = new RopewalkError('wrong-key', 'Another node answers at that address')
+  connection.abort(wrong)
+  throw wrong
 }

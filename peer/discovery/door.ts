@@ -2,11 +2,12 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
-import type { Multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, type Multiaddr } from '@multiformats/multiaddr'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NetworkId, NodeId } from '@ropewalk/shared/identity'
 import { ADMIT_PROTOCOL, type AdmitAnswer, decodeAdmitAnswer, MAX_ADMIT_BYTES } from '@ropewalk/shared/records'
 import { createLibp2p } from 'libp2p'
+import { raceAddresses } from './address-race.ts'
 import { HandshakeOver, memberNoise, type Shown } from './handshake.ts'
 import type { RefusalLog } from './refusals.ts'
 
@@ -23,6 +24,9 @@ export interface Knock {
   readonly signal: AbortSignal
 }
 
+/** Half a second each: a second handshake with the same door costs it more than it gains. */
+const RACE = { staggerMs: 500, atOnce: 8 } as const
+
 /**
  * Asks an admitter for an admission, over a libp2p host that lives as long as the question: it listens nowhere and can
  * speak the admission protocol only. @throws RopewalkError `unreachable` and what `checkDoor` throws; a refusal is an answer
@@ -32,11 +36,13 @@ export async function knock(options: Knock): Promise<AdmitAnswer> {
   answered.promise.catch(() => undefined)
   const judge = async ({ connection, nodeId, bundle }: Shown): Promise<void> => {
     try {
+      if (nodeId !== options.at.nodeId) throw new RopewalkError('wrong-key', 'Another node answers at that address')
       options.checkDoor(bundle, nodeId)
       const stream = lpStream(connection, { maxDataLength: MAX_ADMIT_BYTES })
       answered.resolve(decodeAdmitAnswer((await stream.read({ signal: options.signal })).subarray()))
     } catch (error) {
-      answered.reject(error instanceof RopewalkError ? error : unreachable(error))
+      // another address may still lead to the door
+      if (error instanceof RopewalkError && error.code !== 'wrong-key') answered.reject(error)
       throw error
     }
     throw new HandshakeOver('the admitter has answered')
@@ -55,7 +61,9 @@ export async function knock(options: Knock): Promise<AdmitAnswer> {
   })
   try {
     // a dial that ends means a handshake that did: well or not, the answer is settled before
-    const dialled = host.dial([...options.at.addresses], { signal: options.signal }).then(
+    const knockAt = (address: Multiaddr, signal: AbortSignal): Promise<unknown> =>
+      host.dial(address.decapsulateCode(CODE_P2P), { signal })
+    const dialled = raceAddresses(options.at.addresses, knockAt, { ...RACE, signal: options.signal }).then(
       () => answered.reject(unreachable('the door spoke something else')),
       (error: unknown) => answered.reject(unreachable(error)),
     )

@@ -152,7 +152,8 @@ export class Entrance {
     const { registry, dialer, key, refusals } = this.#options
     const limited = AbortSignal.any([signal, AbortSignal.timeout(KNOCK_TIMEOUT_MS)])
     const known = dialer.addressesOf(door)
-    const addresses = [...known, ...(await dialer.relayAddresses(door, limited))]
+    const asked = await dialer.relayAddresses(door, limited)
+    const addresses = [...known, ...asked.filter((one) => !known.some((old) => old.equals(one)))]
     if (addresses.length === 0) throw new RopewalkError('unreachable', 'The relay’s address cannot be learned')
     const answer = await knock({
       network: registry.network.id,

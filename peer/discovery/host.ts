@@ -1,6 +1,11 @@
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { type Identify, identify } from '@libp2p/identify'
-import type { ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
+import {
+  type ConnectionGater,
+  type Ed25519PrivateKey,
+  type PeerDiscovery,
+  peerDiscoverySymbol,
+} from '@libp2p/interface'
 import type { KadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
@@ -21,7 +26,8 @@ export interface HostOptions {
   readonly listen: readonly string[]
   /** Multiaddrs to announce beside those of the interfaces. */
   readonly announce: readonly string[]
-  readonly mdns: boolean
+  /** Hears who is announced on the local network, by whomever; absent: mDNS is off. */
+  readonly nearby?: ((id: string, addresses: readonly string[]) => void) | undefined
   readonly encrypters: readonly ReturnType<typeof memberNoise>[]
   readonly gater: ConnectionGater
   readonly book: RecordBook
@@ -44,19 +50,31 @@ export async function createHost(options: HostOptions): Promise<Host> {
       maxConnections: 2_200,
       maxIncomingPendingConnections: 256, // 10 refuses a wave of joiners
       inboundConnectionThreshold: 500, // 5 a second from one address refuses a whole site behind one NAT
-      maxParallelDials: 32,
+      maxParallelDials: 64, // each address of a race is one
       dialTimeout: 10_000,
       addressDialTimeout: 5_000,
       reconnectRetries: 0, // links are kept by the neighbourhood, which knows more
     },
     connectionMonitor: { enabled: true, pingInterval: 60_000, protocolPrefix: PREFIX },
-    ...(options.mdns ? { peerDiscovery: [mdns({ serviceTag: lanTag(options.network), interval: 20_000 })] } : {}),
     services: {
       identify: identify({ protocolPrefix: PREFIX }),
       ping: ping({ protocolPrefix: PREFIX }),
       dht: createDht(options.book),
+      ...(options.nearby === undefined ? {} : { lan: lanWatch(options.network, options.nearby) }),
     },
   })
+}
+
+/**
+ * mDNS beside libp2p's own discovery, which would write what strangers announce into the peer store: everything that
+ * dials by id alone, as the DHT does, would try that first.
+ */
+function lanWatch(network: NetworkId, nearby: NonNullable<HostOptions['nearby']>) {
+  return (components: Parameters<ReturnType<typeof mdns>>[0]): PeerDiscovery => {
+    const watch = mdns({ serviceTag: lanTag(network), interval: 20_000 })(components)
+    watch.addEventListener('peer', ({ detail }) => nearby(detail.id.toString(), detail.multiaddrs.map(String)))
+    return Object.defineProperty(watch, peerDiscoverySymbol, { value: undefined })
+  }
 }
 
 /** The service tag on the local network: members find each other, others see a hash. */

@@ -1,6 +1,6 @@
 import type { NodeId } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
-import type { WayIn } from '@ropewalk/shared/membership'
+import { MAX_MEMBERS, type WayIn } from '@ropewalk/shared/membership'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import { toNodeId } from './libp2p-ids.ts'
@@ -26,6 +26,7 @@ const WANTED = 5
 const MAX_RELAYS = 8
 const TICK_MS = 150
 const AT_ONCE = 4
+const MOST_ATTEMPTS = 2 * MAX_MEMBERS
 const DIAL_TIMEOUT_MS = 8_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 60_000
@@ -71,9 +72,24 @@ export class Neighbourhood {
   }
 
   #tick(): void {
-    if (this.#dialling.size >= AT_ONCE) return
-    const next = this.#wanted().find((id) => (this.#attempts.get(id)?.nextAtMs ?? 0) <= performance.now())
+    const next = this.#wanted().find(
+      (id) => this.#hasRoom(id) && (this.#attempts.get(id)?.nextAtMs ?? 0) <= performance.now(),
+    )
     if (next !== undefined) void this.#link(next)
+  }
+
+  /** Dials that may hang, of strangers on the local network or of members that are away, leave room for the useful ones. */
+  #hasRoom(id: NodeId): boolean {
+    const { registry } = this.#options
+    const kindOf = (one: NodeId): 'first' | 'member' | 'stranger' => {
+      if (this.#options.waysIn.some((way) => way.nodeId === one)) return 'first'
+      const rights = registry.get(one)?.verified.rights
+      if (rights === undefined) return 'stranger'
+      return rights.includes('relay') ? 'first' : 'member'
+    }
+    const kind = kindOf(id)
+    const most = { first: MAX_RELAYS, member: AT_ONCE, stranger: 1 }[kind]
+    return [...this.#dialling].filter((one) => kindOf(one) === kind).length < most
   }
 
   /** Whom to link next, the most useful first; nobody when there is enough. */
@@ -122,6 +138,8 @@ export class Neighbourhood {
       const most = relay ? LAST_RELAY_RETRY_MS : LAST_RETRY_MS
       const delayMs = Math.min(most, FIRST_RETRY_MS * 2 ** (failures - 1)) * (0.8 + 0.4 * Math.random())
       this.#attempts.set(id, { failures, nextAtMs: performance.now() + delayMs })
+      const [oldest] = this.#attempts.keys() // strangers on the local network can invent any number of nodes
+      if (this.#attempts.size > MOST_ATTEMPTS && oldest !== undefined) this.#attempts.delete(oldest)
       const { code, message } = networkError(error)
       logger.debug('could not link a member', { nodeId: id, code, reason: message, failures })
     } finally {

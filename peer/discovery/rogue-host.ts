@@ -6,6 +6,7 @@ import type { SigningKey } from '@ropewalk/shared/identity'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { type Bundle, encodeBundle, type Network } from '@ropewalk/shared/membership'
 import { createLibp2p, type Libp2p } from 'libp2p'
+import type { DialingHost } from './dialer.ts'
 import { memberNoise } from './handshake.ts'
 import { toPrivateKey } from './libp2p-ids.ts'
 import { RefusalLog } from './refusals.ts'
@@ -42,6 +43,11 @@ export class RogueHost {
   /** Dials; whether the other end stays is another question. */
   dial(address: string): Promise<Connection> {
     return this.#host.dial(multiaddr(address), { signal: AbortSignal.timeout(5_000) })
+  }
+
+  /** What a dialler asks of a host. */
+  get dialing(): DialingHost {
+    return this.#host as unknown as DialingHost
   }
 
   /** Opens a stream of a protocol. */
