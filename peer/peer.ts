@@ -119,7 +119,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
       { agent: true },
       {
         key: identity.nodeKey,
-        members: tunnelMembers(discovery, () => Date.now()),
+        members: tunnelMembers(discovery),
         services,
         policy,
         self: () => discovery.self,

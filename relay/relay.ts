@@ -106,7 +106,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
       { insecureLoopback: tls.kind === 'none' },
       {
         key: nodeKey,
-        members: tunnelMembers(discovery, nowMs),
+        members: tunnelMembers(discovery),
         sources,
         logger: logger.child({ room: 'tunnels' }),
         onEvent: (event) => {

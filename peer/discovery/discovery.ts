@@ -3,6 +3,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { isNodeId, type NodeId } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import {
+  decodeBundle,
   newerRevocations,
   openPolicy,
   openRevocations,
@@ -82,6 +83,10 @@ class MeshDiscovery implements Discovery, Startable {
 
   onChange(listener: (event: DiscoveryEvent) => void): Unsubscribe {
     return this.#parts.announcer.onChange(listener)
+  }
+
+  accept(bundle: Uint8Array): Member {
+    return this.#parts.registry.acceptBundle(decodeBundle(bundle)).member
   }
 
   publish(patch: RecordPatch): void {

@@ -85,6 +85,11 @@ export interface Discovery {
   member(idOrName: string): Member | undefined
   /** Hears every event from now on. A listener that throws is logged and stays. */
   onChange(listener: (event: DiscoveryEvent) => void): Unsubscribe
+  /**
+   * Verifies a bundle that somebody showed elsewhere and takes it in as if it had come by sync. Whose it is stands in the
+   * answer. @throws RopewalkError with the reason when it makes nobody a member now
+   */
+  accept(bundle: Uint8Array): Member
   /** Changes the own record and spreads it, 200 ms after the last call. */
   publish(patch: RecordPatch): void
   /** Asks a member over libp2p, dialling it where no link exists. @throws RopewalkError with the other end's code, `unreachable`, `timeout`, `too-large`, `unknown-peer` */

@@ -143,7 +143,8 @@ class RelayAgent implements Agent {
   }
 
   async #serve(link: RelayLink): Promise<RopewalkError> {
-    const stock = createStock(link, { ...this.#with, stopped: this.#stopped.signal })
+    const { maxStreams = 1_000 } = this.#options
+    const stock = createStock(link, { ...this.#with, stopped: this.#stopped.signal, maxStreams })
     this.#link = link
     this.#stock = stock
     let drained: RopewalkError | undefined
@@ -153,7 +154,7 @@ class RelayAgent implements Agent {
         else stock.told(message)
       },
     })
-    link.channel.send({ kind: 'register', maxStreams: this.#options.maxStreams ?? 1000 })
+    link.channel.send({ kind: 'register', maxStreams })
     stock.fill()
     const reason = await link.channel.closed
     this.#link = undefined

@@ -1,4 +1,5 @@
 export type { AgentState } from './agent.ts'
+export type { AllowanceLimits } from './allowance.ts'
 export { breakOff } from './break-off.ts'
 export { innerContext, type PemPair, selfSignedWeb } from './certificate.ts'
 export { type Channel, createChannel, errorOf, type Heartbeat } from './channel.ts'

@@ -2,30 +2,25 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { isRopewalkError, RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
-import type { Logger } from '@ropewalk/shared/logger'
 import type { Service } from '@ropewalk/shared/policy'
 import { MESH_STREAM_PORT } from '@ropewalk/shared/tunnel'
 import { breakOff } from './break-off.ts'
-import { join } from './join.ts'
-import { dialLoopback } from './loopback.ts'
 import type { MeshNetwork } from './mesh-network.ts'
+import { memberAt, type ProxiedDependencies, proxy } from './proxied.ts'
 import type { Reception } from './reception.ts'
-import type { Services } from './services.ts'
 
 /** Most connections through the door at once. */
 const MAX_CONNECTIONS = 2000
 
 /** What the door needs of the peer. */
-export interface MeshDoorDependencies {
+export interface MeshDoorDependencies extends ProxiedDependencies {
   readonly mesh: MeshNetwork
   readonly reception: Reception
-  readonly services: Services
-  readonly logger: Logger
 }
 
 /**
- * This node's services on its mesh addresses: each exposed TCP port by itself, where the engine's filter has decided
- * already; and the stream port, where visitors speak the inner protocol and the reception decides as for tunnels.
+ * This node's services on its mesh addresses: each exposed TCP port by itself, for members' addresses only; and the stream
+ * port, where visitors speak the inner protocol and the reception decides as for tunnels.
  */
 export interface MeshDoor extends Startable {
   /** Exposed ports that could not be opened here, by service name: most often the service itself listens there. */
@@ -131,19 +126,16 @@ class Door implements MeshDoor {
 
   #receive(socket: Socket): void {
     if (!this.#admit(socket)) return
+    // the inner proof decides; strangers on the LAN, who reach this address around the mesh, are not even asked for it
+    if (memberAt(this.#with.members, socket) === undefined) {
+      breakOff(socket)
+      return
+    }
     const id = randomBytes(16).toString('hex')
     void this.#with.reception.receive(socket, { id, via: 'mesh', signal: this.#stopped.signal })
   }
 
   #proxy(socket: Socket, service: Service): void {
-    if (!this.#admit(socket)) return
-    const { logger } = this.#with
-    dialLoopback(service.port, this.#stopped.signal).then(
-      (target) => join(socket, target),
-      (error: unknown) => {
-        logger.debug('mesh connection refused', { service: service.name, code: toRopewalkError(error).code })
-        breakOff(socket)
-      },
-    )
+    if (this.#admit(socket)) proxy(socket, service, this.#stopped.signal, this.#with)
   }
 }

@@ -11,6 +11,7 @@ import {
   type TunnelMember,
   type TunnelMembers,
 } from '@ropewalk/shared/tunnel'
+import type { Allowance, Place } from './allowance.ts'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
 import { acceptInner, type InnerTls } from './inner-tls.ts'
@@ -29,6 +30,7 @@ export interface ReceptionDependencies {
   readonly policy: () => Policy
   readonly self: () => Party
   readonly live: LiveStreams
+  readonly allowance: Allowance
   readonly logger: Logger
 }
 
@@ -68,12 +70,20 @@ class Receiving implements Reception {
   }
 
   async receive(raw: Socket, arrival: Arrival): Promise<void> {
-    const { logger } = this.#with
+    const { logger, allowance } = this.#with
+    const place = allowance.take()
+    if (place === undefined || raw.destroyed) {
+      logger.warn('stream refused', { id: arrival.id, code: 'limit-reached', reason: 'too many at once' })
+      place?.free()
+      breakOff(raw)
+      return
+    }
+    raw.once('close', () => place.free())
     try {
       const inner = await acceptInner(raw, this.#with.context, arrival.signal)
       inner.tls.on('error', () => undefined)
       try {
-        await this.#admit(inner, arrival)
+        await this.#admit(inner, arrival, place)
       } catch (error) {
         const reason = toRopewalkError(error)
         refuse(inner, reason)
@@ -90,9 +100,10 @@ class Receiving implements Reception {
     }
   }
 
-  async #admit(inner: InnerTls, arrival: Arrival): Promise<void> {
+  async #admit(inner: InnerTls, arrival: Arrival, place: Place): Promise<void> {
     const signal = AbortSignal.any([arrival.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
     const { member, service, head, bundle } = await this.#request(inner, signal)
+    place.claim(member.nodeId)
     const decision = this.#decide(member, service)
     if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
     if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')

@@ -9,6 +9,10 @@ import type { Reception } from './reception.ts'
 import { type RelayLink, streamText } from './relay-link.ts'
 
 const CHECK_MS = 1000
+/** Connections that are on their way because the relay called: an honest one pairs them within seconds. */
+const MAX_CALLS = 256
+/** From the relay's call to its word that the stream is running, in milliseconds. */
+const CALL_TIMEOUT_MS = 10_000
 
 /** What a stock needs of its agent. */
 export interface StockDependencies {
@@ -16,6 +20,8 @@ export interface StockDependencies {
   readonly logger: Logger
   /** The agent stops: streams end too. */
   readonly stopped: AbortSignal
+  /** Most streams of this relay at once; it was told so, and a hostile one is held to it. */
+  readonly maxStreams: number
 }
 
 /** The data connections of one link: those that wait, and those that carry a stream. */
@@ -45,6 +51,7 @@ class LinkStock implements Stock {
   readonly #timer: NodeJS.Timeout
   #ready = 0
   #dialling = 0
+  #calls = 0
   #pausedUntil = 0
 
   constructor(link: RelayLink, dependencies: StockDependencies) {
@@ -60,6 +67,11 @@ class LinkStock implements Stock {
 
   told(message: ControlMessage): void {
     if (message.kind === 'open') {
+      if (this.#calls >= MAX_CALLS || this.#room <= this.#ready + this.#dialling) {
+        const about = { code: 'limit-reached', message: 'The worker has as many streams as it takes' }
+        this.#link.channel.send({ kind: 'reset', stream: message.stream, ...about })
+        return
+      }
       this.#size.arrived(performance.now(), true)
       void this.#answer(message.stream)
       this.fill()
@@ -72,8 +84,13 @@ class LinkStock implements Stock {
   fill(): void {
     const now = performance.now()
     if (this.#unused.aborted || now < this.#pausedUntil) return
-    const wanted = Math.min(this.#size.wanted(now), this.#link.maxStreams)
+    const wanted = Math.min(this.#size.wanted(now), this.#link.maxStreams, this.#room)
     for (let count = this.#ready + this.#dialling; count < wanted; count++) void this.#keepOne()
+  }
+
+  /** Streams that may still come, those that connections wait for among them. */
+  get #room(): number {
+    return this.#with.maxStreams - this.#streams.size - this.#calls
   }
 
   close(): void {
@@ -83,12 +100,15 @@ class LinkStock implements Stock {
 
   /** Brings the connection that the relay asked for because none was ready. */
   async #answer(stream: Uint8Array): Promise<void> {
+    this.#calls++
     try {
       const socket = await this.#dial('called', stream)
-      await awaitGo(socket, this.#unused)
+      await awaitGo(socket, AbortSignal.any([this.#unused, AbortSignal.timeout(CALL_TIMEOUT_MS)]))
       this.#serve(socket, stream)
     } catch (error) {
       this.#lost(error)
+    } finally {
+      this.#calls--
     }
   }
 
@@ -96,13 +116,23 @@ class LinkStock implements Stock {
   async #keepOne(): Promise<void> {
     const stream = this.#link.nextStream()
     try {
+      // each count goes over into the next in one step: between them the relay could have more than it may
       this.#dialling++
-      const socket = await this.#dial('pooled', stream).finally(() => this.#dialling--)
+      let socket: Socket
+      try {
+        socket = await this.#dial('pooled', stream)
+      } finally {
+        this.#dialling--
+      }
       this.#ready++
-      await awaitGo(socket, this.#unused).finally(() => this.#ready--)
+      try {
+        await awaitGo(socket, this.#unused)
+      } finally {
+        this.#ready--
+      }
+      this.#serve(socket, stream)
       this.#size.arrived(performance.now(), this.#ready === 0)
       this.fill()
-      this.#serve(socket, stream)
     } catch (error) {
       this.#lost(error)
     }

@@ -1,18 +1,28 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { Duplex, duplexPair } from 'node:stream'
 import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
+import { generateSigningKey } from '@ropewalk/shared/identity'
 import { silentLogger } from '@ropewalk/shared/logger'
-import { encodeControl, MAX_UNPROVEN_BYTES } from '@ropewalk/shared/tunnel'
+import {
+  type ControlMessage,
+  encodeControl,
+  GO,
+  MAX_UNPROVEN_BYTES,
+  parseRelayUrl,
+  streamIdOf,
+} from '@ropewalk/shared/tunnel'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createAllowance } from './allowance.ts'
 import { createBackoff } from './backoff.ts'
-import { createChannel } from './channel.ts'
+import { type Channel, createChannel } from './channel.ts'
 import { createForward } from './forward.ts'
 import { createPoolSize } from './pool-size.ts'
 import { parsePorts } from './port-spec.ts'
 import { parseWanted } from './reception.ts'
 import { createServices, parseExpose } from './services.ts'
+import { createStock } from './stock.ts'
 
 const never = new AbortController().signal
 
@@ -108,6 +118,82 @@ describe('the stock', () => {
     expect(size.wanted(3)).toBe(8)
     for (let count = 0; count < 200; count++) size.arrived(1000 + count * 5, false)
     expect(size.wanted(2000)).toBeGreaterThanOrEqual(49)
+  })
+})
+
+describe('an agent with a hostile relay', () => {
+  async function stockOf(maxStreams: number, onHello: (socket: Socket) => void) {
+    const sockets = new Set<Socket>()
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.once('data', () => onHello(socket))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const sent: ControlMessage[] = []
+    const received: Socket[] = []
+    let numbers = 0
+    const stopped = new AbortController()
+    const link = {
+      relay: parseRelayUrl(`https://127.0.0.1:${port}/`, generateSigningKey().nodeId),
+      channel: { send: (message: ControlMessage) => sent.push(message) } as unknown as Channel,
+      dataKey: new Uint8Array(32),
+      maxStreams: 100_000,
+      nextStream: () => streamIdOf(new Uint8Array(8), numbers++),
+    }
+    const receive = async (socket: Socket): Promise<void> => void received.push(socket)
+    const logger = silentLogger
+    const stock = createStock(link, { reception: { receive }, logger, stopped: stopped.signal, maxStreams })
+    const call = () => stock.told({ kind: 'open', stream: streamIdOf(new Uint8Array(8), 2 ** 32 + numbers++) })
+    const stop = () => {
+      stopped.abort(new RopewalkError('aborted'))
+      stock.close()
+      server.close()
+      for (const socket of [...sockets, ...received]) socket.destroy()
+    }
+    return { stock, call, sent, sockets, received, stop }
+  }
+
+  test('dials so often and no more when it is called and called', async () => {
+    const { call, sent, sockets, stop } = await stockOf(1000, () => undefined)
+    for (let count = 0; count < 5000; count++) call()
+    expect(sent.filter(({ kind }) => kind === 'reset').length).toBe(5000 - 256)
+    await expect.poll(() => sockets.size).toBeGreaterThanOrEqual(256)
+    expect(sockets.size).toBeLessThanOrEqual(256 + 64)
+    stop()
+  })
+
+  test('gives it no more streams than it said, however many it starts', async () => {
+    const { stock, call, received, stop } = await stockOf(20, (socket) => socket.write(Uint8Array.of(GO)))
+    for (let round = 0; round < 20; round++) {
+      for (let count = 0; count < 50; count++) call()
+      stock.fill()
+      await new Promise(setImmediate)
+    }
+    await expect.poll(() => received.length).toBe(20)
+    await new Promise((resolve) => setTimeout(resolve, 100)) // for one too many to show
+    received[0]?.destroy()
+    await expect.poll(() => received[0]?.closed).toBe(true)
+    stock.fill()
+    await expect.poll(() => received.length, { timeout: 5000 }).toBe(21)
+    stop()
+  })
+
+  test('counts places by member and all together, each given back once', () => {
+    const allowance = createAllowance({ total: 3, perMember: 2 })
+    const [a, b] = [generateSigningKey().nodeId, generateSigningKey().nodeId]
+    const [one, two, three] = [allowance.take(), allowance.take(), allowance.take()]
+    expect(allowance.take()).toBeUndefined()
+    one?.claim(a)
+    two?.claim(a)
+    expect(() => three?.claim(a)).toThrow(expect.objectContaining({ code: 'limit-reached' }))
+    three?.claim(b)
+    one?.free()
+    one?.free()
+    expect(allowance.taken).toBe(2)
+    expect(() => allowance.take()?.claim(a)).not.toThrow()
   })
 })
 

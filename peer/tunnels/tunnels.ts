@@ -7,6 +7,7 @@ import type { Logger } from '@ropewalk/shared/logger'
 import type { Party, Policy } from '@ropewalk/shared/policy'
 import { MESH_STREAM_PORT, type RelayAddress, type TunnelMembers } from '@ropewalk/shared/tunnel'
 import { type Agent, type AgentState, createAgent } from './agent.ts'
+import { type AllowanceLimits, createAllowance } from './allowance.ts'
 import { innerContext } from './certificate.ts'
 import type { Heartbeat } from './channel.ts'
 import { createLiveStreams } from './live-streams.ts'
@@ -20,11 +21,20 @@ import { createVisitor, type Visitor } from './visitor.ts'
 
 /** Time to reach a worker over the mesh before a tunnel is tried, in milliseconds. */
 const MESH_TIMEOUT_MS = 5000
+/** Time for the worker's answer there, in milliseconds. */
+const MESH_ANSWER_MS = 10_000
+/** What others may have open here: as much as one relay may, twice over, and a quarter of that for each member. */
+const LIMITS: AllowanceLimits = { total: 2_000, perMember: 500 }
+
 /** What the tunnels of a peer are made with. */
 export interface TunnelsOptions {
   /** Whether others may reach this node's services. */
   readonly agent: boolean
   readonly heartbeat?: Heartbeat
+  /** Connections of others at once; 2,000 and 500 a member unless said. */
+  readonly limits?: AllowanceLimits
+  /** Streams of one relay at once; 1,000 unless said. */
+  readonly streamsPerRelay?: number
 }
 
 /** What they need of the peer. */
@@ -163,15 +173,16 @@ class PeerTunnels implements Tunnels {
 
   async #start(): Promise<void> {
     const { key, members, services, logger, mesh, policy, self } = this.#with
-    const { heartbeat } = this.#options
+    const { heartbeat, limits = LIMITS, streamsPerRelay: maxStreams = 1_000 } = this.#options
     const context = await innerContext(key)
-    const reception = createReception({ context, members, services, policy, self, live: this.#live, logger })
+    const allowance = createAllowance(limits)
+    const shared = { members, services, policy, self, live: this.#live, allowance, logger }
+    const reception = createReception({ ...shared, context })
     const visitor = createVisitor({ heartbeat }, { key, members, context, logger })
     await visitor.start()
-    const door =
-      mesh === undefined || !this.#options.agent ? undefined : createMeshDoor({ mesh, reception, services, logger })
+    const door = mesh === undefined || !this.#options.agent ? undefined : createMeshDoor({ ...shared, mesh, reception })
     const makeAgent = (relay: RelayAddress): Agent =>
-      createAgent({ relay, heartbeat }, { key, members, reception, logger })
+      createAgent({ relay, heartbeat, maxStreams }, { key, members, reception, logger })
     this.#running = { visitor, context, makeAgent, door }
     await door?.start()
     const reviewer = createReviewer(() => this.#live.review())
@@ -211,7 +222,8 @@ class PeerTunnels implements Tunnels {
       throw new RopewalkError('no-path', 'That worker has no address on the mesh yet')
     }
     const socket = await mesh.dial({ address, port: MESH_STREAM_PORT, timeoutMs: MESH_TIMEOUT_MS, signal })
-    const { stream } = await requestStream(socket, { context, members, expected: nodeId, service, signal })
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(MESH_ANSWER_MS)])
+    const { stream } = await requestStream(socket, { context, members, expected: nodeId, service, signal: limit })
     return { stream, id: randomBytes(16).toString('hex'), via: 'mesh' }
   }
 

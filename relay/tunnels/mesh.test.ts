@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Via } from '@ropewalk/shared/api'
 import { MESH_STREAM_PORT } from '@ropewalk/shared/tunnel'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -104,6 +104,65 @@ describe('exposed ports on the mesh address', () => {
     })
   })
 
+  test('are cut when the service is exposed no more, and when its member is revoked', async () => {
+    for (const end of [() => worker.services.unexpose('live'), () => network.revoke(engineer.key)]) {
+      const server = await serve(worker, 'live', (socket) => socket.pipe(socket))
+      const { port } = server.address() as AddressInfo
+      const socket = await retry(async () => {
+        const made = connect({ host: address, port })
+        await once(made, 'connect')
+        return made
+      })
+      socket.write('x')
+      await once(socket, 'data')
+      expect(worker.tunnels.streams()).toMatchObject([{ via: 'mesh', visitor: 'engineer', service: 'live' }])
+      const gone = new Promise((resolve) => server.sockets.at(-1)?.once('close', resolve))
+      const reset = once(socket, 'error')
+      const since = performance.now()
+      end()
+      const [error] = await reset
+      expect(error).toMatchObject({ code: 'ECONNRESET' })
+      await gone
+      expect(performance.now() - since).toBeLessThan(2000)
+      expect(worker.tunnels.streams()).toEqual([])
+    }
+  })
+
+  test('are for members’ addresses, for those whom the policy lets in, and for so many of one member', async () => {
+    const limited = await startNode(network, {
+      name: 'limited',
+      relays: [],
+      agent: true,
+      meshAddress: `127.77.${randomInt(255)}.${randomInt(2, 255)}`,
+      limits: { total: 4, perMember: 2 },
+    })
+    const host = network.mesh.get(limited.key.nodeId) ?? ''
+    const server = await serve(limited, 'echo', (socket) => socket.pipe(socket))
+    const { port } = server.address() as AddressInfo
+    const reaches = async (localAddress: string, at = port): Promise<boolean> => {
+      const socket = connect({ host, port: at, localAddress })
+      socket.on('error', () => undefined)
+      socket.write('x')
+      const heard = await new Promise<boolean>((resolve) => {
+        socket.once('data', () => resolve(true))
+        socket.once('close', () => resolve(false))
+      })
+      if (heard) running.push(socket)
+      return heard
+    }
+    const running: Socket[] = []
+    await retry(async () => expect(await reaches('127.0.0.1')).toBe(true))
+    expect(await reaches('127.9.9.9')).toBe(false)
+    expect(await reaches('127.9.9.9', MESH_STREAM_PORT)).toBe(false)
+    expect(await reaches('127.0.0.1')).toBe(true)
+    expect(await reaches('127.0.0.1')).toBe(false)
+    for (const socket of running.splice(0)) socket.destroy()
+    await until(() => limited.tunnels.streams().length === 0)
+    network.policy = { rules: [] }
+    expect(await reaches('127.0.0.1')).toBe(false)
+    await limited.tunnels.stop()
+  })
+
   test('that a service holds itself on every address are left to it', async () => {
     const server = createServer((socket) => socket.end('own'))
     server.listen(0, '0.0.0.0')
@@ -118,12 +177,11 @@ describe('exposed ports on the mesh address', () => {
 })
 
 /** Until an assertion about something that follows soon holds. */
-async function retry(assertion: () => Promise<void>): Promise<void> {
+async function retry<T>(assertion: () => Promise<T>): Promise<T> {
   const limit = performance.now() + 3000
   for (;;) {
     try {
-      await assertion()
-      return
+      return await assertion()
     } catch (error) {
       if (performance.now() > limit) throw error
       await new Promise((resolve) => setTimeout(resolve, 10))

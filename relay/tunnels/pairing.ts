@@ -36,6 +36,8 @@ export interface Pairing {
   visited(visitor: Session, visit: Pooled): void
   /** The agent's answer to a call is there. @throws RopewalkError `aborted` when nobody waits for it any more */
   answered(agent: Session, answer: Pooled): void
+  /** The agent brings no connection for a call. */
+  declined(agent: Session, stream: Uint8Array, reason: RopewalkError): void
   /** The visitor wants it no more. */
   cancelled(visitor: Session, stream: Uint8Array): void
   /** A control stream has ended: what waited for it is refused. */
@@ -100,6 +102,11 @@ class Pairs implements Pairing {
       throw new RopewalkError('aborted', 'Nobody waits for that connection any more')
     }
     this.#pair(visit, visit.visit, agent, answer)
+  }
+
+  declined(agent: Session, stream: Uint8Array, reason: RopewalkError): void {
+    const visit = this.#calls.get(keyOf(stream))
+    if (visit?.call?.agent === agent) this.#fail(visit, reason)
   }
 
   cancelled(visitor: Session, stream: Uint8Array): void {

@@ -4,6 +4,7 @@ import { createServer as createHttps, type Server as HttpsServer } from 'node:ht
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
+  type AllowanceLimits,
   createServices,
   createTunnels,
   type Heartbeat,
@@ -65,6 +66,10 @@ export class Network {
     return {
       bundle: () => bundleOf(key),
       member: (nodeId) => (this.#hidden.has(nodeId) && nodeId !== key.nodeId ? undefined : member(nodeId)),
+      at: (address) => {
+        for (const [nodeId, mesh] of this.mesh) if (mesh === address) return member(nodeId)
+        return undefined
+      },
       accept: async (bundle) => {
         const found = member(parseNodeId(Buffer.from(bundle).toString()))
         if (found === undefined) throw new RopewalkError('not-admitted')
@@ -178,6 +183,8 @@ export async function startNode(
     readonly heartbeat?: Heartbeat
     /** A loopback address that plays the mesh address. */
     readonly meshAddress?: string
+    readonly limits?: AllowanceLimits
+    readonly streamsPerRelay?: number
   },
 ): Promise<Node> {
   const key = settings.key ?? generateSigningKey()
@@ -186,7 +193,12 @@ export async function startNode(
   const services = createServices()
   const addresses = relays.map(({ address }) => address)
   const tunnels = createTunnels(
-    { agent, ...(settings.heartbeat === undefined ? {} : { heartbeat: settings.heartbeat }) },
+    {
+      agent,
+      ...(settings.heartbeat === undefined ? {} : { heartbeat: settings.heartbeat }),
+      ...(settings.limits === undefined ? {} : { limits: settings.limits }),
+      ...(settings.streamsPerRelay === undefined ? {} : { streamsPerRelay: settings.streamsPerRelay }),
+    },
     {
       key,
       members: network.view(key),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { createReviewer, type Heartbeat } from '@ropewalk/peer/tunnels'
+import { createReviewer, errorOf, type Heartbeat } from '@ropewalk/peer/tunnels'
 import type { Agent, Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
@@ -26,6 +26,9 @@ import { readHello } from './read-hello.ts'
 import type { Pooled, Session } from './session.ts'
 import type { Sources } from './sources.ts'
 import { pipeSplice, type Splicer } from './splice.ts'
+
+/** Most control streams of one member in one role: its own, and those that have died without a word. */
+const MAX_CONTROLS_EACH = 16
 
 /** Limits of a relay's tunnels; every one has a default. */
 export interface TunnelsOptions {
@@ -191,6 +194,7 @@ class Hub implements RelayTunnels {
   #enter(session: Session): void {
     const key = Buffer.from(session.session).toString('hex')
     const { channel, role, member } = session
+    this.#makeRoom(session)
     this.#sessions.set(key, session)
     channel.listen({ message: (message) => this.#told(session, message) })
     this.#event({ event: `${role}-up`, actor: member.name, nodeId: member.nodeId })
@@ -209,14 +213,27 @@ class Hub implements RelayTunnels {
     })
   }
 
+  /** One member cannot fill the relay with control streams: the oldest, which is the likeliest to be dead, goes. */
+  #makeRoom({ member, role }: Session): void {
+    const same = [...this.#sessions.values()].filter((one) => one.member.nodeId === member.nodeId && one.role === role)
+    const [oldest] = same
+    if (oldest === undefined || same.length < MAX_CONTROLS_EACH) return
+    const reason = new RopewalkError('limit-reached', 'Too many control streams of one member')
+    this.#refused('control', member.name, reason)
+    oldest.channel.send({ kind: 'refuse', code: reason.code, message: reason.message })
+    oldest.channel.close(reason)
+  }
+
   #told(session: Session, message: ControlMessage): void {
     const { role, channel, member } = session
     if (message.kind === 'register' && role === 'agent') this.#register(session, message.maxStreams)
     else if (message.kind === 'open' && role === 'visitor' && message.peer !== undefined) {
       this.#pairing.opened(session, message.stream, message.peer)
     } else if (message.kind === 'cancel') this.#pairing.cancelled(session, message.stream)
-    else if (message.kind === 'reset') this.#live.reset(session, message.stream, message)
-    else {
+    else if (message.kind === 'reset') {
+      if (role === 'agent') this.#pairing.declined(session, message.stream, errorOf(message))
+      this.#live.reset(session, message.stream, message)
+    } else {
       const reason = new RopewalkError('protocol-error', `A ${role} does not say ${message.kind}`)
       this.#refused('control', member.name, reason)
       channel.close(reason)

@@ -14,6 +14,8 @@ export interface TunnelMembers {
   bundle(): Uint8Array
   /** A member by node id; `undefined` for strangers. */
   member(nodeId: NodeId): TunnelMember | undefined
+  /** The member, this node too, whose mesh address that is; `undefined` for all other addresses. */
+  at(address: string): TunnelMember | undefined
   /**
    * Verifies a bundle that somebody shows and takes it in. Whose it is stands in the answer: the caller compares it
    * with the key that was proven.
