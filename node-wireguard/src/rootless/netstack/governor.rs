@@ -3,6 +3,7 @@
 //! smoltcp's own controllers grow by one segment per acknowledgement; one acknowledgement covers a whole super-frame
 //! here, so they would crawl. This one counts bytes (RFC 9438, RFC 6582), and sees losses by what leaves twice.
 
+use super::alarm::Alarm;
 use super::segment::{FIN, RST, SYN, Segment, after};
 
 /// RFC 6928: ten segments.
@@ -40,6 +41,7 @@ enum Recovery {
 
 #[derive(Debug)]
 pub struct Governor {
+    pub alarm: Alarm,
     mss: f64,
     window: f64,
     threshold: f64,
@@ -64,6 +66,7 @@ impl Governor {
     pub fn new(mss: u16, scale: u8, initial: u32) -> Self {
         let mss = f64::from(mss.max(1));
         Self {
+            alarm: Alarm::default(),
             mss,
             window: INITIAL_SEGMENTS * mss,
             threshold: f64::INFINITY,
@@ -124,6 +127,7 @@ impl Governor {
         }
         if after(self.highest, sequence) {
             self.lost(now);
+            self.alarm.sent_again();
         } else if self.flight() == 0 && now.saturating_sub(self.last_sent) > IDLE_MICROS {
             // RFC 2861: what was learned an idle second ago is half believed.
             self.window = (self.window / 2.0).max(INITIAL_SEGMENTS * self.mss).min(self.window);
@@ -132,6 +136,7 @@ impl Governor {
         let end = sequence.wrapping_add(length);
         if after(end, self.highest) {
             self.highest = end;
+            self.alarm.sent(end, now);
         }
     }
 
@@ -150,7 +155,7 @@ impl Governor {
         self.reno = self.threshold;
     }
 
-    /// The retransmission timer is about to fire. Returns the window to tell the socket first, as a header field, so that
+    /// All that is in flight is about to be sent again. Returns the window to tell the socket first, as a header field, so that
     /// it does not send a whole old window at once.
     pub fn timeout(&mut self, now: u64) -> u16 {
         if !matches!(self.recovery, Recovery::Timeout { .. }) {
@@ -158,6 +163,7 @@ impl Governor {
         }
         self.recovery = Recovery::Timeout { end: self.highest };
         self.window = 2.0 * self.mss;
+        self.alarm.went_off(now);
         self.tell((self.window as u64).min(self.real))
     }
 
@@ -205,7 +211,9 @@ impl Governor {
     fn advance(&mut self, acknowledged: u32, now: u64) -> Verdict {
         let before = f64::from(self.flight());
         self.unacknowledged = self.unacknowledged.wrapping_add(acknowledged);
-        let reached = |end: u32| !after(end, self.unacknowledged);
+        let edge = self.unacknowledged;
+        let reached = |end: u32| !after(end, edge);
+        self.alarm.advanced(reached, now);
         match self.recovery {
             Recovery::Fast { end, .. } if reached(end) => {
                 self.recovery = Recovery::None;

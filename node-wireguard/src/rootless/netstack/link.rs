@@ -11,6 +11,7 @@ use crate::packet::PacketView;
 use crate::packet::checksum::{fold, pseudo};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// IP and TCP headers without options, the larger family.
@@ -63,6 +64,11 @@ impl Link {
     /// Is a segment among it that begins there?
     pub fn has_sent(&self, sequence: u32) -> bool {
         self.sent.iter().any(|sent| sent.segment.sequence == sequence && sent.length > 0)
+    }
+
+    /// Sends a frame that smoltcp has no part in.
+    pub fn send(&self, frame: &[u8], to: IpAddr) {
+        self.frames.send(frame, to);
     }
 
     /// The device for one call of smoltcp, with at most one packet to read.

@@ -4,6 +4,7 @@
 //! a queue of handshakes, congestion control that knows super-frames, and a rest after the end. Not here: IP fragments
 //! (both ways), options beyond TCP's, multicast.
 
+mod alarm;
 mod answers;
 mod command;
 mod echo;

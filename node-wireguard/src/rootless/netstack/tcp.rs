@@ -13,7 +13,8 @@ pub type Micros = u64;
 /// smoltcp's clock runs so much faster than ours. Its least retransmission timeout is a second (RFC 6298); a quarter of
 /// that is about what Linux takes, and round trips are measured finer.
 const HASTE: u64 = 4;
-const SECOND: Micros = 1_000_000;
+/// What smoltcp may have to send before it looks at its timer.
+const HURRIES: usize = 8;
 
 pub struct Tcp {
     pub link: Link,
@@ -55,18 +56,25 @@ impl Tcp {
         self.interface.poll_ingress_single(instant(now), &mut self.link.device(Some(packet)), set);
     }
 
-    /// Lets them send one packet; says whether they did.
+    /// Lets them send one packet; says whether they did. smoltcp takes a timer that fires for done with even if the packet
+    /// finds no room, so it is not asked then.
     pub fn poll(&mut self, set: &mut SocketSet, now: Micros) -> bool {
+        if self.link.blocked() && !self.link.mute {
+            return false;
+        }
         let result = self.interface.poll_egress(instant(now), &mut self.link.device(None), set);
         result == PollResult::SocketStateChanged
     }
 
     /// Lets the retransmission timer of `set` fire before its time: what is sent again begins at `edge`.
+    ///
+    /// The clock is put forward to the timer and no further: smoltcp sets its next one from there.
     pub fn hurry(&mut self, set: &mut SocketSet, edge: u32, now: Micros) {
-        let mut ahead = SECOND / HASTE;
-        while ahead <= 64 * SECOND && !self.link.has_sent(edge) {
-            self.poll(set, now + ahead);
-            ahead *= 2;
+        for _ in 0..HURRIES {
+            let Some(due) = self.due(set, now).filter(|_| !self.link.has_sent(edge)) else {
+                return;
+            };
+            self.poll(set, due.max(now));
         }
     }
 

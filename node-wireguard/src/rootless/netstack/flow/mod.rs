@@ -1,7 +1,10 @@
 //! One TCP connection: smoltcp's socket on the mesh's side, a unix stream on the program's side, and the pumps between.
 
+#[cfg(test)]
+mod loss_tests;
 mod phase;
 mod pump;
+mod recovery;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -24,8 +27,6 @@ use std::os::unix::net::UnixStream;
 const GIVE_UP: Micros = 60_000_000;
 /// A connection whose program is gone and whose peer does not end it either.
 const ORPHAN: Micros = 60_000_000;
-/// With something unacknowledged and nothing sent for so long, the peer is asked where it is.
-const SILENCE: Micros = 2_000_000;
 /// How long the program's end stays open after a reset, so that the event comes before the end of file.
 const AFTER_RESET: Micros = 1_000_000;
 
@@ -54,10 +55,10 @@ pub struct Flow {
     /// Both ends of TCP have said FIN.
     closing: bool,
     deadline: Option<Micros>,
-    /// What we acknowledged last.
+    /// What we acknowledged last, and the window that we said then.
     expected: u32,
-    /// When something was sent last, and when the peer was heard last or nothing was waiting for it.
-    sent_at: Micros,
+    offered: u16,
+    /// When the peer was heard last or nothing was waiting for it.
     heard_at: Micros,
 }
 
@@ -89,7 +90,7 @@ impl Flow {
             closing: false,
             deadline: None,
             expected: 0,
-            sent_at: 0,
+            offered: 0,
             heard_at: 0,
         }
     }
@@ -146,6 +147,9 @@ impl Flow {
         let mut more = self.pump();
         if !self.unfinished() {
             self.heard_at = now; // silence counts from when something waits for an answer
+            if let Some(governor) = &mut self.governor {
+                governor.alarm.rest(now);
+            }
         } else if now >= self.heard_at + GIVE_UP {
             self.socket().abort();
         }
@@ -240,8 +244,8 @@ impl Flow {
             // smoltcp says "now" also when it waits for the peer; a millisecond keeps that from spinning.
             _ => tcp.due(&self.set, now).map(|at| at.max(now + 1_000)),
         };
-        let silence = (self.sent_at + SILENCE).min(self.heard_at + GIVE_UP);
-        let silence = self.unfinished().then_some(silence);
+        let alarm = self.governor.as_ref().map_or(now, |governor| governor.alarm.due());
+        let silence = self.unfinished().then_some(alarm.min(self.heard_at + GIVE_UP));
         [timer, silence, self.deadline].into_iter().flatten().min()
     }
 }

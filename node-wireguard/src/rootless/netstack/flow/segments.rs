@@ -1,13 +1,12 @@
 //! Segments in and out, and what smoltcp must be helped with.
 
-use super::{Flow, Phase, SILENCE};
+use super::{Flow, Phase};
 use crate::io::offload::VNET;
 use crate::rootless::netstack::governor::{Governor, Verdict};
 use crate::rootless::netstack::headers::{self, TcpHeader};
 use crate::rootless::netstack::link::{HEADERS_V4, HEADERS_V6};
 use crate::rootless::netstack::segment::{ACK, SYN, Segment};
 use crate::rootless::netstack::tcp::{Micros, Tcp};
-use smoltcp::time::Duration;
 
 /// smoltcp takes no smaller MSS either.
 const SMALLEST_SEGMENT: u16 = 48;
@@ -72,9 +71,8 @@ impl Flow {
     /// Tells the congestion window what has left.
     pub(super) fn note(&mut self, tcp: &mut Tcp, now: Micros) {
         for sent in tcp.link.take_sent() {
-            self.sent_at = now;
             if sent.segment.has(ACK) {
-                self.expected = sent.segment.acknowledged;
+                (self.expected, self.offered) = (sent.segment.acknowledged, sent.segment.window);
             }
             let Some(governor) = &mut self.governor else { continue };
             if sent.segment.has(SYN) {
@@ -89,7 +87,6 @@ impl Flow {
     pub(super) fn send(&mut self, tcp: &mut Tcp, now: Micros) -> bool {
         tcp.link.mss = self.mss;
         self.brace(tcp, now);
-        self.nudge(now);
         let mut more = true;
         for _ in 0..TURN {
             more = tcp.poll(&mut self.set, now);
@@ -98,7 +95,9 @@ impl Flow {
                 break;
             }
         }
-        self.socket().set_keep_alive(None);
+        if !more && !tcp.link.blocked() {
+            self.recover(tcp, now);
+        }
         more || tcp.link.blocked()
     }
 
@@ -106,33 +105,6 @@ impl Flow {
     pub(super) fn unfinished(&mut self) -> bool {
         let flight = self.governor.as_ref().is_some_and(|governor| governor.flight() > 0);
         self.phase == Phase::Open && (flight || self.socket().send_queue() > 0)
-    }
-
-    /// smoltcp can lose its timer when a window closes while segments are lost. A probe makes the peer say where it is; it
-    /// leaves only when no timer runs.
-    fn nudge(&mut self, now: Micros) {
-        if self.unfinished() && now >= self.sent_at + SILENCE {
-            self.sent_at = now;
-            let interval = Duration::from_secs(3600);
-            self.socket().set_keep_alive(Some(interval));
-        }
-    }
-
-    /// Before a retransmission timer fires, tells the socket a small window: it would send a whole old one at once.
-    fn brace(&mut self, tcp: &mut Tcp, now: Micros) {
-        let due = tcp.due(&self.set, now).is_some_and(|at| at > 0 && at <= now);
-        let Some(governor) = &mut self.governor else { return };
-        if due && governor.flight() > 0 && governor.open() && self.phase == Phase::Open {
-            let header = TcpHeader {
-                sequence: self.expected,
-                acknowledged: governor.acknowledged(),
-                flags: ACK,
-                window: governor.timeout(now),
-            };
-            let smaller = headers::from_peer(&self.key, &header);
-            tcp.feed(&mut self.set, &smaller[VNET..], now);
-            self.note(tcp, now);
-        }
     }
 
     /// An ICMP error about a segment of ours: believed only for what is in flight (RFC 5927).

@@ -12,15 +12,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 
-const SECOND: Micros = 1_000_000;
+pub(super) const SECOND: Micros = 1_000_000;
 const BUFFER: usize = 256 << 10;
 const MTU: u16 = 1408;
 
-struct Side {
+pub(super) struct Side {
     tcp: Tcp,
+    held: Arc<Frames>,
     wire: Tun,
+    /// The engine does not read.
+    pub(super) stuck: bool,
     flow: Option<Flow>,
-    program: UnixStream,
+    pub(super) program: UnixStream,
     inner: Option<UnixStream>,
     outcome: Outcome,
 }
@@ -31,12 +34,14 @@ impl Side {
         let own: IpAddr = address.parse().unwrap();
         let waker = Arc::new(Waker::new().unwrap());
         let frames = Arc::new(Frames::new(Tun::from_fd(end).unwrap(), vec![own], waker));
+        let held = Arc::clone(&frames);
         let tcp = Tcp::new(Link::new(frames, MTU), &[(own, 48)]);
         let (inner, program) = UnixStream::pair().unwrap();
         inner.set_nonblocking(true).unwrap();
         program.set_nonblocking(true).unwrap();
         let wire = Tun::from_fd(wire).unwrap();
-        Self { tcp, wire, flow: None, program, inner: Some(inner), outcome: Outcome::Again }
+        let (inner, outcome) = (Some(inner), Outcome::Again);
+        Self { tcp, held, wire, stuck: false, flow: None, program, inner, outcome }
     }
 
     fn turn(&mut self, now: Micros) {
@@ -46,7 +51,7 @@ impl Side {
             self.outcome = flow.turn(&mut self.tcp, now);
             match self.outcome {
                 Outcome::Opened => flow.attach(self.inner.take().unwrap()),
-                Outcome::Again => {}
+                Outcome::Again if !self.held.blocked() => {}
                 _ => return,
             }
         }
@@ -55,13 +60,17 @@ impl Side {
     fn frames(&self) -> Vec<Vec<u8>> {
         let mut slab = vec![0; 70_000];
         let mut frames = Vec::new();
+        if self.stuck {
+            return frames;
+        }
         while let Ok(Some(length)) = self.wire.read(&mut slab) {
             frames.push(slab[VNET..length].to_vec());
+            self.held.flush();
         }
         frames
     }
 
-    fn read_all(&mut self) -> (Vec<u8>, bool) {
+    pub(super) fn read_all(&mut self) -> (Vec<u8>, bool) {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
         loop {
             match self.program.read(&mut buffer) {
@@ -74,18 +83,18 @@ impl Side {
     }
 }
 
-struct Pair {
-    near: Side,
-    far: Side,
+pub(super) struct Pair {
+    pub(super) near: Side,
+    pub(super) far: Side,
     handshakes: Handshakes,
     now: Micros,
     /// Loses the frames that it says yes to.
-    lose: Box<dyn FnMut(&Segment) -> bool>,
+    pub(super) lose: Box<dyn FnMut(&Segment) -> bool>,
     seen: Vec<u8>,
 }
 
 impl Pair {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let (mut near, far) = (Side::new("fd77::1"), Side::new("fd77::2"));
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let key = FlowKey { local: at("[fd77::1]:40000"), remote: at("[fd77::2]:80") };
@@ -145,7 +154,7 @@ impl Pair {
     }
 
     /// Goes on in time, by the flows' own alarms.
-    fn pass(&mut self, span: Micros) {
+    pub(super) fn pass(&mut self, span: Micros) {
         let until = self.now + span;
         loop {
             self.exchange();
