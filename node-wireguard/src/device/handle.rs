@@ -203,8 +203,7 @@ impl Device {
         self.shared.inbox.push(Message::Call(Box::new(move |control| {
             let _ = answer.send(act(control)); // the caller waits below
         })));
-        let gone = |_| self.shared.check_alive().err().unwrap_or(DeviceError::Closed);
-        answered.recv().map_err(gone)
+        answered.recv().map_err(|_| self.shared.death())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Counters, DeviceError, Event, Sink, SocketInfo};
 use crate::io::Udp;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 enum Life {
     Running,
@@ -26,6 +26,7 @@ pub struct Shared {
     pub commands: Commands,
     pub inbox: Inbox,
     life: Mutex<Life>,
+    ended: Condvar,
 }
 
 impl Shared {
@@ -37,6 +38,7 @@ impl Shared {
             commands: Commands::new()?,
             inbox: Inbox::default(),
             life: Mutex::new(Life::Running),
+            ended: Condvar::new(),
         })
     }
 
@@ -45,11 +47,30 @@ impl Shared {
     }
 
     pub fn check_alive(&self) -> Result<(), DeviceError> {
-        match &*self.life.lock().unwrap_or_else(PoisonError::into_inner) {
-            Life::Running => Ok(()),
-            Life::Closed => Err(DeviceError::Closed),
-            Life::Failed(message) => Err(DeviceError::Failed(message.clone())),
+        why(&self.life()).map_or(Ok(()), Err)
+    }
+
+    /// Why a thread gave no answer. One that panics lets go of its caller before the reason is written down, so this waits
+    /// for that.
+    pub fn death(&self) -> DeviceError {
+        let running = |life: &mut Life| matches!(life, Life::Running);
+        let life = self.ended.wait_while(self.life(), running);
+        why(&life.unwrap_or_else(PoisonError::into_inner)).unwrap_or(DeviceError::Closed)
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down how it ended, once; false if that was known already.
+    fn end(&self, how: Life) -> bool {
+        let mut life = self.life();
+        let first = matches!(*life, Life::Running);
+        if first {
+            *life = how;
+            self.ended.notify_all();
         }
+        first
     }
 
     /// Tells both threads to end.
@@ -59,11 +80,7 @@ impl Shared {
     }
 
     pub fn close(&self) {
-        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*life, Life::Running) {
-            *life = Life::Closed;
-        }
-        drop(life);
+        self.end(Life::Closed);
         self.stop();
     }
 
@@ -75,18 +92,21 @@ impl Shared {
             Ok(Err(error)) => error.to_string(),
             Err(panic) => words_of(&*panic),
         };
-        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = !matches!(*life, Life::Running);
-        if !told {
-            *life = Life::Failed(format!("{thread}: {message}"));
-        }
-        drop(life);
+        let first = self.end(Life::Failed(format!("{thread}: {message}")));
         self.stop();
-        if !told {
+        if first {
             // A sink that panics must not take the process along.
             let _ =
                 catch_unwind(AssertUnwindSafe(|| (self.sink)(Event::Panic { thread, message })));
         }
+    }
+}
+
+fn why(life: &Life) -> Option<DeviceError> {
+    match life {
+        Life::Running => None,
+        Life::Closed => Some(DeviceError::Closed),
+        Life::Failed(message) => Some(DeviceError::Failed(message.clone())),
     }
 }
 

@@ -101,6 +101,26 @@ fn a_panic_is_told_and_ends_the_device_but_not_the_process() {
     node.device.close();
 }
 
+/// The caller is let go while the thread unwinds: whoever is fast must be told the reason all the same.
+#[test]
+fn every_caller_of_a_device_that_panics_learns_why() {
+    for _ in 0..50 {
+        let node = node(5);
+        let late = node.device.call(|_| {
+            struct Slow;
+            impl Drop for Slow {
+                fn drop(&mut self) {
+                    std::thread::yield_now();
+                }
+            }
+            let _unwinds_slowly: Vec<Slow> = (0..1_000).map(|_| Slow).collect();
+            panic!("on purpose")
+        });
+        let late: Result<(), _> = late;
+        assert!(matches!(late, Err(DeviceError::Failed(_))), "{late:?}");
+    }
+}
+
 #[test]
 fn without_its_interface_the_device_has_failed() {
     let node = node(4);
