@@ -1,6 +1,6 @@
 import type { SecureConnectionOptions } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
-import { toRopewalkError } from '@ropewalk/shared/errors'
+import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import {
@@ -75,6 +75,9 @@ export class AdmissionDesk {
   }
 
   async #decide(raw: Uint8Array, proven: NodeId): Promise<Admitted> {
+    if (this.#registry.revocations?.nodes.has(this.#registry.self) === true) {
+      throw new RopewalkError('unreachable', 'This admitter is revoked itself')
+    }
     const bundle = decodeBundle(raw)
     // an admitter that comes back late renewed itself or was renewed by others: its anchor tells what it is
     if (bundle.anchor !== undefined) this.#registry.acceptAuthority(bundle, proven)

@@ -62,7 +62,7 @@ export class Announcer {
       case 'state':
         return { kind: 'state', member: event.member, before: event.before }
       case 'removed':
-        return { kind: event.why, member: event.member }
+        return { kind: event.why === 'revoked' ? 'revoked' : 'left', member: event.member }
       case 'revocations':
         return { kind: 'revocations', revocations: event.revocations }
       case 'policy':

@@ -106,7 +106,7 @@ export class Assembly {
       requests.handle(ADMIT_PROTOCOL, { maxBytes: MAX_BUNDLE_BYTES }, (raw, from) => desk.answer(raw, from.nodeId))
     }
     registry.listen((event) => {
-      if (event.kind === 'removed' && event.why === 'revoked') this.#cut(event.member)
+      if (event.kind === 'removed') this.#cut(event.member, event.why)
       if (event.kind === 'own-record' && this.publisher.meetOwn(event.seq) === 'second') {
         const hint = 'stop one of the two, or give it a ticket of its own'
         this.announcer.warn('ticket-in-use', 'Another process uses the key of this node', hint)
@@ -131,7 +131,10 @@ export class Assembly {
     this.#dht.start(host)
     this.#renewal.start()
     this.#neighbourhood.start(host)
-    this.#sweep = setInterval(() => this.registry.sweep(), SWEEP_MS)
+    this.#sweep = setInterval(() => {
+      this.registry.sweep()
+      this.publisher.freshen()
+    }, SWEEP_MS)
   }
 
   /** Says `gone`, ends all connections, keeps what is known. */
@@ -238,10 +241,18 @@ export class Assembly {
     if (this.#isRelay(peer)) this.reports.relayLinked(peer)
   }
 
-  /** A revoked member loses everything it holds here, at once. */
-  #cut({ nodeId, name }: Member): void {
-    const reason = new RopewalkError('revoked', `“${name}” is revoked`)
-    this.#logger.warn('cut a revoked member', { nodeId, name })
+  /** Who is no member any more loses everything it holds here, at once. */
+  #cut({ nodeId, name }: Member, why: 'revoked' | 'left' | 'unfounded'): void {
+    const reason = {
+      revoked: new RopewalkError('revoked', `“${name}” is revoked`),
+      left: new RopewalkError('certificate-expired', `The admission of “${name}” has ended`),
+      unfounded: new RopewalkError('not-admitted', `“${name}” was admitted by a node that was revoked before`),
+    }[why]
+    this.#logger.warn(why === 'revoked' ? 'cut a revoked member' : 'cut who is no member any more', {
+      code: reason.code,
+      nodeId,
+      name,
+    })
     if (nodeId === this.registry.self) {
       this.#neighbourhood.stop()
       this.announcer.warn('revoked', 'This node is revoked', 'ask for a new ticket, and join with a new state folder')
@@ -249,7 +260,7 @@ export class Assembly {
       return
     }
     const connections = this.#host?.getConnections(toPeerId(nodeId)) ?? []
-    const list = this.registry.revocations?.bytes ?? new Uint8Array()
+    const list = this.registry.revocations?.bytes
     void this.#sync.dismiss(nodeId, list, reason).then(() => {
       for (const connection of connections) connection.abort(reason)
     })

@@ -66,7 +66,7 @@ export class Entrance {
     let current = bundle
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
       const outcome = await this.#askAll(current, signal).catch((error: unknown) => toRopewalkError(error))
-      if (!(outcome instanceof RopewalkError)) return await this.accept(current, outcome)
+      if (!(outcome instanceof RopewalkError)) return await this.#keep(outcome)
       if (outcome.code === 'address-taken') {
         const next = await memory.nextBundle()
         if (next === undefined) throw outcome
@@ -88,9 +88,21 @@ export class Entrance {
     }
   }
 
+  /**
+   * Has an admission renewed by whoever opens a door, asked once each: for a member that is none until then.
+   * @throws RopewalkError the refusal, or `unreachable`
+   */
+  async renew(bundle: Bundle, signal: AbortSignal): Promise<Bundle> {
+    return await this.#keep(await this.#askAll(bundle, signal))
+  }
+
   /** Completes a bundle with an answer, checks the whole and keeps it. @throws RopewalkError when the answer does not hold */
   async accept(bundle: Bundle, answer: Extract<AdmitAnswer, { kind: 'admitted' }>): Promise<Bundle> {
-    const { registry, memory, key } = this.#options
+    return await this.#keep(this.#complete(bundle, answer))
+  }
+
+  #complete(bundle: Bundle, answer: Extract<AdmitAnswer, { kind: 'admitted' }>): Bundle {
+    const { registry, key } = this.#options
     for (const raw of answer.chain) {
       try {
         registry.acceptAuthority(decodeBundle(raw))
@@ -107,19 +119,23 @@ export class Entrance {
       anchor,
     }
     registry.acceptBundle(whole, { proven: key.nodeId })
-    await memory.saveBundle(whole)
     return whole
   }
 
-  /** The first admission of all admitters; else the refusal that weighs most. */
-  async #askAll(bundle: Bundle, signal: AbortSignal): Promise<Extract<AdmitAnswer, { kind: 'admitted' }>> {
+  async #keep(whole: Bundle): Promise<Bundle> {
+    await this.#options.memory.saveBundle(whole)
+    return whole
+  }
+
+  /** The bundle with the first admission of all admitters that holds; else the refusal that weighs most. */
+  async #askAll(bundle: Bundle, signal: AbortSignal): Promise<Bundle> {
     const doors = this.#doors()
     if (doors.length === 0) throw new RopewalkError('unreachable', 'No admitter is known')
     const done = new AbortController()
     const both = AbortSignal.any([signal, done.signal])
     const refusals: RopewalkError[] = []
     const queue = doors.entries()
-    const work = async (): Promise<Extract<AdmitAnswer, { kind: 'admitted' }>> => {
+    const work = async (): Promise<Bundle> => {
       for (const [index, door] of queue) {
         if (index > 0 && index < AT_ONCE) await delay(index * STAGGER_MS, undefined, { signal: both })
         try {
@@ -144,11 +160,8 @@ export class Entrance {
     }
   }
 
-  async #askOne(
-    bundle: Bundle,
-    door: NodeId,
-    signal: AbortSignal,
-  ): Promise<Extract<AdmitAnswer, { kind: 'admitted' }>> {
+  /** An answer that does not hold is a closed door: another admitter is asked. */
+  async #askOne(bundle: Bundle, door: NodeId, signal: AbortSignal): Promise<Bundle> {
     const { registry, dialer, key, refusals } = this.#options
     const limited = AbortSignal.any([signal, AbortSignal.timeout(KNOCK_TIMEOUT_MS)])
     const known = dialer.addressesOf(door)
@@ -164,7 +177,15 @@ export class Entrance {
       refusals,
       signal: limited,
     })
-    if (answer.kind === 'admitted') return answer
+    if (answer.kind === 'admitted') {
+      try {
+        return this.#complete(bundle, answer)
+      } catch (error) {
+        const { code, message } = toRopewalkError(error)
+        if (!code.startsWith('bad-')) throw error
+        throw new RopewalkError('not-admitted', `The admitter’s answer does not hold: ${message}`, { cause: error })
+      }
+    }
     throw errorFromWire(answer.code, answer.message, 'not-admitted')
   }
 

@@ -26,6 +26,7 @@ export class Keeper {
       this.#memory.policy(),
       this.#memory.members(),
     ])
+    for (const { bundle } of members) this.#registry.recall(bundle)
     if (revocations !== undefined) this.#tolerate(() => this.#registry.acceptRevocations(revocations))
     if (policy !== undefined) this.#tolerate(() => this.#registry.acceptPolicy(policy))
     // authorities first; an admitter may stand anywhere in the list and hang on another one

@@ -24,6 +24,7 @@ export interface PublisherOptions {
 
 const DEBOUNCE_MS = 200
 const RESIGN_MS = 20 * 60_000
+const LATEST_RESIGN_MS = 2 * RESIGN_MS
 const MAX_ADDRESSES = 12
 const LINKS_DELAY_MS = 30_000
 const DUPLICATE_AFTER_MS = 2_000
@@ -82,6 +83,13 @@ export class Publisher {
     if (!this.#running) return
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#publish(), DEBOUNCE_MS)
+  }
+
+  /** Signs again when the record is old by the wall clock: timers stand still while a machine sleeps. */
+  freshen(): void {
+    const { registry } = this.#options
+    const seq = registry.get(registry.self)?.record?.body.seq
+    if (this.#running && seq !== undefined && seq + LATEST_RESIGN_MS < registry.now()) this.#publish()
   }
 
   /** The links changed: at once where relays are concerned, which others look for, else some time later. */

@@ -9,6 +9,7 @@ import {
   claimOf,
   earlierClaim,
   encodeBundle,
+  hashOfCertificate,
   MAX_MEMBERS,
   type Network,
   openPolicy,
@@ -38,7 +39,7 @@ export type RegistryEvent =
     }
   | { readonly kind: 'record'; readonly entry: Entry; readonly before: Member; readonly origin?: NodeId | undefined }
   | { readonly kind: 'state'; readonly member: Member; readonly before: MemberState }
-  | { readonly kind: 'removed'; readonly member: Member; readonly why: 'revoked' | 'left' }
+  | { readonly kind: 'removed'; readonly member: Member; readonly why: 'revoked' | 'left' | 'unfounded' }
   | { readonly kind: 'revocations'; readonly revocations: Revocations; readonly origin?: NodeId | undefined }
   | { readonly kind: 'policy'; readonly policy: PolicyStatement; readonly origin?: NodeId | undefined }
   | { readonly kind: 'own-record'; readonly seq: number }
@@ -207,6 +208,11 @@ export class Registry {
     return true
   }
 
+  /** Notes that a certificate was accepted before a restart, before anything is put back. */
+  recall({ certificate }: Bundle): void {
+    this.#known.add(hashOfCertificate({ bytes: certificate }))
+  }
+
   /** Puts back what was remembered across a restart: nothing is told, and when it was heard last stays. */
   restore(bundle: Bundle, record: Uint8Array | undefined, lastHeardMs: number): void {
     const entry = this.acceptBundle(bundle)
@@ -224,8 +230,31 @@ export class Registry {
       this.#authorities.delete(id)
       this.#remove(id, 'revoked')
     }
+    this.#dropUnfounded()
     this.#emit({ kind: 'revocations', revocations: offered, origin })
     return true
+  }
+
+  /**
+   * Lets go of members that only a revoked admitter vouches for, since a time after its revocation, and of whom they let
+   * in. Who was let in before stays: it is known here, and another admitter renews it (docs/decisions/0018).
+   */
+  #dropUnfounded(): void {
+    const root = nodeIdOf(this.network.rootKey)
+    for (let dropped = true; dropped; ) {
+      dropped = false
+      for (const { verified } of [...this.#entries.values()]) {
+        const { nodeId, admission } = verified
+        const { admitter, sinceMs } = admission
+        const revokedAtMs = this.#revocations?.nodes.get(admitter)
+        const founded = revokedAtMs === undefined ? this.#authorities.has(admitter) : sinceMs <= revokedAtMs
+        if (founded || admitter === root || nodeId === this.self) continue
+        this.#authorities.delete(nodeId)
+        this.#known.delete(verified.certificate)
+        this.#remove(nodeId, 'unfounded')
+        dropped = true
+      }
+    }
   }
 
   /** Takes in a policy. Returns whether it was newer. @throws RopewalkError */
@@ -329,7 +358,7 @@ export class Registry {
     return entry
   }
 
-  #remove(id: NodeId, why: 'revoked' | 'left'): void {
+  #remove(id: NodeId, why: 'revoked' | 'left' | 'unfounded'): void {
     const held = this.#entries.get(id)
     if (held === undefined) return
     this.#entries.delete(id)

@@ -18,7 +18,11 @@ export interface RenewalOptions {
   readonly logger: Logger
 }
 
-const CHECK_MS = 10 * 60_000
+const CHECK_MS = 1_000
+const RETRY_MS = 10 * 60_000
+/** Who is no member any more tries harder: nothing else works until then. */
+const RETRY_ENDED_MS = 10_000
+const DOORS_TIMEOUT_MS = 15_000
 const SOON_MS = 2_000
 const TRIES = 3
 
@@ -28,31 +32,40 @@ export class Renewal {
   #timer: NodeJS.Timeout | undefined
   #unlisten: () => void = () => undefined
   #busy = false
+  #nextMs = 0
+  readonly #stopped = new AbortController()
 
   constructor(options: RenewalOptions) {
     this.#options = options
   }
 
   start(): void {
+    const soon = (): void => {
+      this.#nextMs = performance.now() + SOON_MS
+    }
+    soon()
+    // the wall clock decides, and a machine may have slept for a month: timers would not tell
     this.#timer = setInterval(() => void this.check(), CHECK_MS)
     this.#unlisten = this.#options.registry.listen((event) => {
-      if (event.kind === 'revocations') setTimeout(() => void this.check(), SOON_MS).unref()
+      if (event.kind === 'revocations') soon()
     })
-    setTimeout(() => void this.check(), SOON_MS).unref()
   }
 
   stop(): void {
     clearInterval(this.#timer)
+    this.#stopped.abort()
     this.#unlisten()
   }
 
   /** Renews if it is time. Failures are logged and tried again later. */
   async check(): Promise<void> {
-    if (this.#busy || !this.#due()) return
+    if (this.#busy || performance.now() < this.#nextMs || !this.#due()) return
     this.#busy = true
     try {
       await this.#renew()
     } catch (error) {
+      if (this.#stopped.signal.aborted) return
+      this.#nextMs = performance.now() + (this.#ended() ? RETRY_ENDED_MS : RETRY_MS)
       this.#options.logger.warn('the admission could not be renewed yet', { reason: messageOf(error) })
     } finally {
       this.#busy = false
@@ -65,6 +78,12 @@ export class Renewal {
     if (admission === undefined) return false
     const half = admission.admittedAtMs + (admission.notAfterMs - admission.admittedAtMs) / 2
     return registry.now() > half || registry.revocations?.nodes.has(admission.admitter) === true
+  }
+
+  #ended(): boolean {
+    const { registry } = this.#options
+    const admission = registry.get(registry.self)?.verified.admission
+    return admission !== undefined && admission.notAfterMs < registry.now()
   }
 
   async #renew(): Promise<void> {
@@ -88,7 +107,12 @@ export class Renewal {
         logger.debug('an admitter did not renew', { code: error.code, reason: error.message })
       }
     }
-    throw new RopewalkError('unreachable', 'No admitter renewed it')
+    // whoever is a member no more, as it slept too long or its admitter was revoked, is refused as one and asks at the door
+    await entrance.renew(
+      self.verified.bundle,
+      AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(DOORS_TIMEOUT_MS)]),
+    )
+    logger.info('the admission was renewed at the door')
   }
 
   #admitters(): NodeId[] {

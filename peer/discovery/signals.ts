@@ -86,11 +86,12 @@ export class Signals {
 
   async #receive(envelope: Envelope, carrier: Member): Promise<void> {
     const { registry, wireguardKeys, dialer } = this.#options
+    // first: a stranger's envelopes must not push members' out of memory, nor one that comes before its sender's bundle be lost
+    const sender = registry.get(envelope.from)?.member
+    if (sender === undefined) throw new RopewalkError('not-admitted', 'The envelope is not a member’s')
     const id = toHex(statementHash(envelope.statement))
     if (this.#seen.has(id)) return
     this.#remember(id)
-    const sender = registry.get(envelope.from)?.member
-    if (sender === undefined) throw new RopewalkError('not-admitted', 'The envelope is not a member’s')
     if (envelope.to === registry.self) {
       this.#tell(openEnvelope(envelope, { nodeId: registry.self, keys: wireguardKeys }, registry.now()), sender)
       return

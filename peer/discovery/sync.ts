@@ -81,9 +81,9 @@ export class Sync implements LinkListener {
   }
 
   /** Gives a revoked neighbour the list that it is on, as its last message. */
-  async dismiss(peer: NodeId, list: Uint8Array, reason: Error): Promise<void> {
+  async dismiss(peer: NodeId, list: Uint8Array | undefined, reason: Error): Promise<void> {
     const link = this.#links.get(peer)
-    link?.send({ kind: 'push', bundles: [], records: [], revocations: list })
+    if (list !== undefined) link?.send({ kind: 'push', bundles: [], records: [], revocations: list })
     await link?.flush(DISMISS_MS)
     link?.close(reason)
   }

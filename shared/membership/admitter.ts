@@ -1,4 +1,4 @@
-import { RopewalkError } from '@ropewalk/shared/errors'
+import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
 import { type Admission, signAdmission } from './admission.ts'
 import type { Bundle } from './bundle.ts'
@@ -114,7 +114,13 @@ class SerialAdmitter implements Admitter {
     const held = mine.find((claim) => claim.nodeId === applicant.nodeId && claim.certificate === applicant.certificate)
     if (held !== undefined) return held
     if (bundle.admission === undefined) return undefined
-    return verifyAdmitted(bundle, view, applicant.nodeId).admission
+    try {
+      return verifyAdmitted(bundle, view, applicant.nodeId).admission
+    } catch (error) {
+      // as if it showed none: whose admitter was revoked may come in once more while its invite is good
+      if (isRopewalkError(error, 'not-admitted') && isOpen(applicant.invite, view)) return undefined
+      throw error // another admitter may know better
+    }
   }
 
   #firstUse(invite: Invite, others: readonly Claim[], view: VerifierView): Pick<Claim, 'use' | 'sinceMs'> {
@@ -129,6 +135,15 @@ class SerialAdmitter implements Admitter {
         hint: 'ask for another one: ropewalk invite',
       },
     )
+  }
+}
+
+function isOpen(invite: Invite, view: VerifierView): boolean {
+  try {
+    checkOpen(invite, view)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -57,7 +57,7 @@ export function openCertificate(network: Network, invite: Invite, raw: Uint8Arra
 }
 
 /** The hash by which other statements name a certificate. */
-export function hashOfCertificate(statement: Statement<Certificate>): CertificateHash {
+export function hashOfCertificate(statement: Pick<Statement<Certificate>, 'bytes'>): CertificateHash {
   return certificateHashOf(statementHash(statement))
 }
 

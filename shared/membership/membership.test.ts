@@ -394,6 +394,20 @@ describe('an admitter', () => {
     expect(await codeOfAsync(admitter.admit(forged, worker.node.nodeId))).toBe('not-admitted')
   })
 
+  test('takes whose admitter was revoked once more while the invite is good, and not after', async () => {
+    const { admitter } = makeAdmitter()
+    const [worker, gone] = [person(), generateSigningKey()]
+    const bundle = admit(network, apply(network, makeInvite(network), worker), gone)
+    revocations = signRevocations(network, undefined, { nodes: [gone.nodeId], nowMs }, root)
+    nowMs = NOW + HOUR
+    const { renewed, admission } = await admitter.admit(bundle, worker.node.nodeId)
+    expect([renewed, admission.sinceMs]).toEqual([false, nowMs])
+    const late = person()
+    const lateBundle = admit(network, apply(network, makeInvite(network), late, { name: 'late' }), gone)
+    nowMs = NOW + 2 * DAY
+    expect(await codeOfAsync(admitter.admit(lateBundle, late.node.nodeId))).toBe('not-admitted')
+  })
+
   test('does not admit by a revoked invite or for a key that was not proven', async () => {
     const { admitter } = makeAdmitter()
     const invite = makeInvite(network)
