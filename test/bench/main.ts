@@ -5,8 +5,9 @@ import { formatTable, makeReport } from './report.ts'
 import { runRounds } from './rounds.ts'
 import { tunPing } from './tun-ping.ts'
 import { tunTcp } from './tun-tcp.ts'
+import { tunnelTcp } from './tunnel-tcp.ts'
 
-const benches: readonly Bench[] = [tunTcp, tunPing]
+const benches: readonly Bench[] = [tunTcp, tunPing, tunnelTcp]
 const USAGE = 'usage: npm run bench -- NAME [--json] [--rounds N] | --list'
 const ROUNDS = 5
 

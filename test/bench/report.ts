@@ -58,7 +58,13 @@ function makeCase(name: string, rounds: ReadonlyMap<string, readonly Round[]>): 
   }
   const ours = middle('ours', 'value')
   const others = [...rounds.keys()].filter((contender) => contender !== 'ours' && contender !== 'raw')
-  const rivals = Object.fromEntries(others.map((rival) => [rival, middle(rival, 'value') ?? Number.NaN]))
+  // a rival stands beside us only where it does the same work
+  const rivals = Object.fromEntries(
+    others.flatMap((rival) => {
+      const value = middle(rival, 'value')
+      return value === null ? [] : [[rival, value]]
+    }),
+  )
   const ratio = Object.fromEntries(
     Object.entries(rivals).map(([rival, value]) => [rival, rounded((ours ?? Number.NaN) / value) ?? Number.NaN]),
   )
@@ -74,7 +80,7 @@ function rounded(value: number | null): number | null {
 
 /** A table for people: a row for each case, a column for each contender, ratios in brackets. */
 export function formatTable(report: BenchReport): string {
-  const rivals = Object.keys(report.rivals)
+  const rivals = [...new Set(Object.values(report.cases).flatMap((each) => Object.keys(each.rivals)))]
   const rows = [
     [`${report.bench}, ${report.unit}`, 'ours', ...rivals, 'raw'],
     ...Object.entries(report.cases).map(([name, each]) => [
