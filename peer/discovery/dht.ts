@@ -4,6 +4,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { hash, type NetworkId, type NodeId, networkIdBytes, nodeIdOf, publicKeyOf } from '@ropewalk/shared/identity'
 import { decodeBundle, MAX_BUNDLE_BYTES } from '@ropewalk/shared/membership'
 import { MAX_RECORD_BYTES, peekRecord } from '@ropewalk/shared/records'
+import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createDigest } from 'multiformats/hashes/digest'
@@ -13,6 +14,8 @@ const NAMESPACE = 'ropewalk'
 const KEY_PREFIX = Buffer.from(`/${NAMESPACE}/`)
 const MAX_VALUE_BYTES = 4_096
 const SHA2_256 = 0x12
+const DATASTORE_PREFIX = '/ropewalk-dht'
+const PROVIDERS = `${DATASTORE_PREFIX}/provider/`
 
 const value = struct({ bundle: field(1, bytes(1, MAX_BUNDLE_BYTES)), record: field(2, bytes(1, MAX_RECORD_BYTES)) })
 
@@ -51,14 +54,17 @@ export class RecordBook {
   }
 }
 
+type Datastore = Parameters<ReturnType<typeof kadDHT>>[0]['datastore']
+
 /** The DHT of one network. A client at first: tables of others must not fill with nodes that nobody can dial. */
-export function createDht(book: RecordBook): ReturnType<typeof kadDHT> {
-  return kadDHT({
+export function createDht(book: RecordBook, network: NetworkId): ReturnType<typeof kadDHT> {
+  const make = kadDHT({
     protocol: '/ropewalk/kad/1.0.0',
     clientMode: true,
     peerInfoMapper: passthroughMapper, // private addresses are the usual ones here
-    validators: { [NAMESPACE]: book.validate },
-    selectors: { [NAMESPACE]: book.select },
+    // libp2p adds a namespace of its own, in which anybody may store keys: it is closed
+    validators: { [NAMESPACE]: book.validate, pk: refuseForeign },
+    selectors: { [NAMESPACE]: book.select, pk: refuseForeign },
     // the defaults (20, 10 and 10) make every node of a small mesh dial every other one within seconds of its join
     kBucketSize: 8,
     alpha: 2,
@@ -69,8 +75,36 @@ export function createDht(book: RecordBook): ReturnType<typeof kadDHT> {
     maxOutboundStreams: 256,
     networkDialTimeout: { minTimeout: 1_000, maxTimeout: 5_000 }, // one frozen peer must not stall a path for longer
     logPrefix: 'ropewalk:dht',
-    datastorePrefix: '/ropewalk-dht',
+    datastorePrefix: DATASTORE_PREFIX,
   })
+  return (components) => {
+    const datastore = onlyOurs(components.datastore, network)
+    return make(
+      new Proxy(components, { get: (all, name) => (name === 'datastore' ? datastore : Reflect.get(all, name)) }),
+    )
+  }
+}
+
+/** The datastore without room for what a member may announce beyond need: it provides our rendezvous or nothing. */
+function onlyOurs(datastore: Datastore, network: NetworkId): Datastore {
+  const rendezvous = base32.encode(rendezvousOf(network).multihash.bytes).slice(1)
+  const put: Datastore['put'] = (key, value, options) => {
+    const text = key.toString()
+    const ours = !text.startsWith(PROVIDERS) || text.startsWith(`${PROVIDERS}${rendezvous}/`)
+    if (!ours) throw new RopewalkError('bad-input', 'Nobody provides that here')
+    return datastore.put(key, value, options)
+  }
+  return new Proxy(datastore, {
+    get(held, name) {
+      if (name === 'put') return put
+      const value: unknown = Reflect.get(held, name)
+      return typeof value === 'function' ? value.bind(held) : value
+    },
+  })
+}
+
+function refuseForeign(): never {
+  throw new RopewalkError('bad-input', 'Not a namespace of our DHT')
 }
 
 /** The DHT key of a node. */

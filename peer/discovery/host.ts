@@ -59,7 +59,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     services: {
       identify: identify({ protocolPrefix: PREFIX }),
       ping: ping({ protocolPrefix: PREFIX }),
-      dht: createDht(options.book),
+      dht: createDht(options.book, options.network),
       ...(options.nearby === undefined ? {} : { lan: lanWatch(options.network, options.nearby) }),
     },
   })

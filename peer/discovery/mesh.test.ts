@@ -1,19 +1,12 @@
 import { lpStream } from '@libp2p/utils'
+import { bytes, encodeWith, field, struct, union } from '@ropewalk/shared/codec'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import {
-  type Bundle,
-  encodeBundle,
-  hashOfCertificate,
-  openCertificate,
-  openInvite,
-  signPolicy,
-  signRevocations,
-  type WayIn,
-} from '@ropewalk/shared/membership'
-import { encodeSync, RECORD_TTL_MS, SYNC_PROTOCOL, signRecord } from '@ropewalk/shared/records'
+import { encodeBundle, signPolicy, signRevocations, type WayIn } from '@ropewalk/shared/membership'
+import { encodeEnvelope, encodeSync, SIGNAL_PROTOCOL, SYNC_PROTOCOL, sealEnvelope } from '@ropewalk/shared/records'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { RogueHost } from './rogue-host.ts'
 import { addressOf, nextEvent, portOf, TestMesh, type TestNode, until, wayTo } from './test-mesh.ts'
+import { recordOf } from './test-records.ts'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 20_000 }) // real hosts, on a machine that may be busy
 
@@ -41,23 +34,6 @@ async function members(...names: string[]): Promise<TestNode[]> {
 
 function sees(node: TestNode, names: readonly string[]): boolean {
   return names.every((name) => name === node.name || node.discovery.member(name)?.state === 'online')
-}
-
-/** A record of a node, as it would sign it. */
-function recordOf(node: Pick<TestNode, 'key'>, bundle: Bundle, seq = Date.now()): Uint8Array {
-  const invite = openInvite(mesh.network, bundle.invite).body
-  const certificate = hashOfCertificate(openCertificate(mesh.network, invite, bundle.certificate))
-  const nothing = {
-    addresses: [],
-    candidates: [],
-    relays: [],
-    services: [],
-    sshHostKeys: [],
-    routes: [],
-    neighbours: [],
-  }
-  return signRecord({ ...nothing, certificateHash: certificate, seq, ttlMs: RECORD_TTL_MS, nat: 'unknown' }, node.key)
-    .bytes
 }
 
 describe('a mesh', () => {
@@ -126,7 +102,7 @@ describe('a mesh', () => {
     const rogue = await RogueHost.create(mesh.network, doomed.key, doomed.memory.bundle)
     const sync = lpStream(await rogue.stream(addressOf(relay), SYNC_PROTOCOL))
     const none = [0, new Uint8Array()] as const
-    const record = recordOf(doomed, doomed.memory.bundle)
+    const record = recordOf(doomed)
     await sync.write(
       encodeSync({
         kind: 'hello',
@@ -150,7 +126,7 @@ describe('a mesh', () => {
     const rogue = await RogueHost.create(mesh.network, teller.key, teller.memory.bundle)
     const sync = lpStream(await rogue.stream(addressOf(relay), SYNC_PROTOCOL))
     const bundles = crowd.map((one) => encodeBundle(one.memory.bundle))
-    const records = crowd.map((one) => recordOf(one, one.memory.bundle))
+    const records = crowd.map((one) => recordOf(one))
     await sync.write(encodeSync({ kind: 'push', bundles, records }))
     await until(relay, () => relay.discovery.members().length === 51, 'the relay knows them')
     const newcomer = mesh.joiner('newcomer', { waysIn })
@@ -202,6 +178,30 @@ describe('between members', () => {
     )
     await a.discovery.signal(b.key.nodeId, Buffer.from('candidates'))
     expect(await heard).toBe('worker-a: candidates')
+  })
+
+  test('a signal that came before its sender was known is taken when it comes again, and once only', async () => {
+    const [carrier, sender] = [mesh.admitted('carrier', { rights: [] }), mesh.admitted('sender', { rights: [] })]
+    const rogue = await RogueHost.create(mesh.network, carrier.key, carrier.memory.bundle)
+    const { nodeId, wireguardKey } = relay.discovery.self
+    const to = { nodeId, wireguardKey }
+    const envelope = sealEnvelope({ from: sender.key, to, content: Buffer.from('call'), nowMs: Date.now() })
+    const carried = union({ carried: [1, struct({ envelope: field(1, bytes(1, 8_192)) })] })
+    const request = encodeWith(carried, { kind: 'carried', envelope: encodeEnvelope(envelope) })
+    const heard: string[] = []
+    relay.discovery.onSignal((content, from) => heard.push(`${from.name}: ${text(content)}`))
+    const send = async (): Promise<string> => {
+      const stream = lpStream(await rogue.stream(addressOf(relay), SIGNAL_PROTOCOL))
+      await stream.write(request)
+      return text((await stream.read({ signal: AbortSignal.timeout(5_000) })).subarray())
+    }
+    expect(await send()).toContain('not-admitted')
+    const sync = lpStream(await rogue.stream(addressOf(relay), SYNC_PROTOCOL))
+    await sync.write(encodeSync({ kind: 'push', bundles: [encodeBundle(sender.memory.bundle)], records: [] }))
+    await until(relay, () => relay.discovery.member('sender') !== undefined, 'the sender is known')
+    for (let n = 0; n < 3; n++) expect(await send()).not.toContain('not-admitted')
+    expect(heard).toEqual(['sender: call'])
+    await rogue.stop()
   })
 
   test('reports reach the relay, the newest also when it comes later', async () => {
@@ -259,7 +259,7 @@ describe('time', () => {
     })
     const twin = await RogueHost.create(mesh.network, a.key, a.memory.bundle)
     const sync = lpStream(await twin.stream(addressOf(relay), SYNC_PROTOCOL))
-    const record = recordOf(a, a.memory.bundle, Date.now() + 60_000)
+    const record = recordOf(a, Date.now() + 60_000)
     await sync.write(encodeSync({ kind: 'push', bundles: [], records: [record] }))
     expect(await warned).toBe('ticket-in-use')
     await twin.stop()
