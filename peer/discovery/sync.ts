@@ -21,8 +21,8 @@ export interface SyncOptions {
 }
 
 const DIGEST_INTERVAL_MS = 5_000
-const QUIET_LIMIT_MS = 12_000 // two signs of life missed, and told within 15 s
-const QUIET_CHECK_MS = 1_000
+const QUIET_LIMIT_MS = 11_500 // two signs of life missed, and told within 15 s
+const QUIET_CHECK_MS = 250
 const FLOOD_DELAY_MS = 5
 const FLOOD_LIMIT = 64
 const MAX_INCOMING = 32

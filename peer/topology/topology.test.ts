@@ -85,12 +85,12 @@ describe('a relay’s topology', () => {
     expect(topology.snapshot().links).toMatchObject([{ state: 'down' }])
   })
 
-  test('a member that falls silent is offline after 15 s, and not much later', async () => {
+  test('a member that falls silent is offline within 15 s, and not after one missed report', async () => {
     const { mesh, topology, pass } = await world()
     const a = mesh.join(memberCalled('a'))
     mesh.connected.add(a.nodeId)
     mesh.report(a, 1, [], Date.now())
-    await pass(14_000)
+    await pass(12_000)
     expect(stateOf(topology, a)).toBe('online')
     await pass(3_000)
     expect(stateOf(topology, a)).toBe('offline')

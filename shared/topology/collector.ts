@@ -2,8 +2,8 @@ import { byId, diffSnapshots, isEmptyDelta } from './delta.ts'
 import { mergeLink } from './link.ts'
 import type { Delta, LinkEnd, Report, Snapshot, TopologyLink, TopologyNode, TopologyRelay } from './schema.ts'
 
-/** After this long without a word a node is offline and its reports no longer count. */
-export const STALE_MS = 15_000
+/** After this long without a word (two reports missed) a node is offline and its reports no longer count: told within 15 s. */
+export const STALE_MS = 13_000
 
 /** A member as the collector is told of it; whether it is online follows from what is heard. */
 export type CollectedNode = Omit<TopologyNode, 'state' | 'lastHeardAt'> & { readonly revoked: boolean }
