@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { innerContext, selfSignedWeb } from '@ropewalk/peer/tunnels'
 import { generateSigningKey } from '@ropewalk/shared/identity'
 import {
@@ -334,35 +337,107 @@ describe('noise at the door', () => {
     for (const socket of sockets) socket.destroy()
   })
 
-  test('thousands of malformed hellos and control messages leave a live stream alone', async () => {
+  test('twenty thousand malformed hellos and control messages leave a live stream alone, and nothing grows', async () => {
     const { relay, worker, engineer } = await world()
     await serve(worker, 'echo', (socket) => socket.pipe(socket))
     const live = await open(engineer, worker, 'echo')
-    let echoed = 0
-    live.on('data', (chunk) => {
-      echoed += chunk.length
-    })
-    let said = 0
-    for (let round = 0; round < 60; round++) {
-      const volley = Array.from({ length: 40 }, async (_, index) => {
-        const noise = randomBytes(1 + ((round * 40 + index) % 200))
-        const bytes = index % 2 === 0 ? Buffer.concat([Buffer.from('RWT1'), noise, randomBytes(HELLO_BYTES)]) : noise
-        const socket = await knock(relay, bytes)
-        socket.resume()
-        socket.end()
-        if (!socket.destroyed) await once(socket, 'close')
-      })
-      live.write('still here')
-      said += 10
-      await Promise.all(volley)
-    }
-    for (let round = 0; round < 100; round++) await upgradeWithNoise(relay, round)
-    await until(() => echoed === said)
+    const flow = keepTalking(live)
+    await volleys(relay, 4_000)
+    const before = await held()
+    relay.events.length = 0
+    await volleys(relay, 16_000)
+    for (let round = 0; round < 500; round++) await upgradeWithNoise(relay, round % 200)
+    expect(relay.events.filter(({ event }) => event === 'refused').length).toBeGreaterThan(5_000)
+    relay.events.length = 0
+    const rounds = await flow.stop()
+    expect(rounds).toBeGreaterThan(50)
     live.destroy()
     expect((await read(await opened(engineer, worker))).toString()).toBe('x')
     await until(() => relay.tunnels.counts().waiting === 0)
-  }, 60_000)
+    const after = await held()
+    console.log(`20,000 inputs beside ${rounds} rounds of a live stream: heap ${before.heapMb} → ${after.heapMb} MB`)
+    expect(after.heapMb - before.heapMb).toBeLessThan(16)
+    expect(after.descriptors - before.descriptors).toBeLessThan(20)
+  }, 180_000)
 })
+
+/** 64 KiB there and back a hundred times a second at most; every byte is looked at. */
+function keepTalking(stream: Awaited<ReturnType<typeof open>>): { stop(): Promise<number> } {
+  let talking = true
+  const talk = async (): Promise<number> => {
+    for (let rounds = 0; ; rounds++) {
+      if (!talking) return rounds
+      const sent = randomBytes(64 * 1024)
+      const heard: Buffer[] = []
+      let length = 0
+      const back = new Promise<void>((resolve, reject) => {
+        const take = (chunk: Buffer): void => {
+          heard.push(chunk)
+          length += chunk.length
+          if (length < sent.length) return
+          stream.off('data', take)
+          resolve()
+        }
+        stream.on('data', take)
+        stream.once('error', reject)
+      })
+      stream.write(sent)
+      await back
+      stream.removeAllListeners('error')
+      if (!Buffer.concat(heard).equals(sent)) throw new Error('the live stream was changed')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+  const running = talk()
+  return {
+    stop() {
+      talking = false
+      return running
+    },
+  }
+}
+
+async function volleys(relay: Relay, count: number): Promise<void> {
+  for (let done = 0; done < count; done += 100) {
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, index) => {
+        const socket = await knock(relay, noiseOf(done + index))
+        socket.resume()
+        socket.end()
+        if (!socket.destroyed) await once(socket, 'close')
+      }),
+    )
+  }
+}
+
+/** Nothing like a hello, almost one, one that nobody signed, TLS that is none, HTTP without TLS. */
+function noiseOf(index: number): Buffer {
+  const noise = randomBytes(1 + (index % 200))
+  switch (index % 5) {
+    case 0:
+      return Buffer.concat([Buffer.from('RWT1'), noise, randomBytes(HELLO_BYTES)])
+    case 1:
+      return Buffer.from(encodeHello({ kind: 'called', stream: streamIdOf(randomBytes(8), index) }, randomBytes(32)))
+    case 2:
+      return Buffer.concat([Buffer.from([22, 3, 1, 0, noise.length]), noise])
+    case 3:
+      return Buffer.concat([Buffer.from('GET /tunnel HTTP/1.1\r\n'), noise])
+    default:
+      return noise
+  }
+}
+
+/** What this process holds on to when everything that can go has gone. */
+async function held(): Promise<{ heapMb: number; descriptors: number }> {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let round = 0; round < 3; round++) {
+    collect()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  const heapMb = Math.round(process.memoryUsage().heapUsed / 2 ** 20)
+  return { heapMb, descriptors: readdirSync('/proc/self/fd').length }
+}
 
 async function opened(engineer: Node, worker: Node): Promise<Awaited<ReturnType<typeof open>>> {
   const stream = await open(engineer, worker, 'echo')
