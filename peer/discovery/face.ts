@@ -12,7 +12,7 @@ import type {
 } from '@ropewalk/shared/membership'
 import type { Link, NodeRecord, Report } from '@ropewalk/shared/records'
 
-/** What is known of a member's life. `silent`: nothing heard for 15 s where it should have been, or its record ran out. */
+/** What is known of a member's life. `silent`: nothing heard for 13 s where it should have been, or its record ran out. */
 export type MemberState = 'online' | 'silent' | 'gone' | 'revoked'
 
 /** A member as this node knows it; a new object whenever something changes. */
