@@ -1,13 +1,15 @@
 import { yamux } from '@chainsafe/libp2p-yamux'
 import type { Connection, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
+import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { SigningKey } from '@ropewalk/shared/identity'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { type Bundle, encodeBundle, type Network } from '@ropewalk/shared/membership'
+import { ADMIT_PROTOCOL, type AdmitAnswer, decodeAdmitAnswer } from '@ropewalk/shared/records'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import type { DialingHost } from './dialer.ts'
-import { memberNoise } from './handshake.ts'
+import { HandshakeOver, memberNoise } from './handshake.ts'
 import { toPrivateKey } from './libp2p-ids.ts'
 import { RefusalLog } from './refusals.ts'
 
@@ -15,29 +17,49 @@ import { RefusalLog } from './refusals.ts'
 export class RogueHost {
   readonly #host: Libp2p
 
-  private constructor(host: Libp2p) {
+  readonly #answer: Promise<AdmitAnswer>
+
+  private constructor(host: Libp2p, answer: Promise<AdmitAnswer>) {
     this.#host = host
+    this.#answer = answer
   }
 
-  static async create(network: Network, key: SigningKey, bundle: Bundle): Promise<RogueHost> {
-    const shown = encodeBundle(bundle)
+  /** A host that comes as a member or, at the `door`, as an applicant; a bundle may be any bytes. */
+  static async create(
+    network: Network,
+    key: SigningKey,
+    bundle: Bundle | Uint8Array,
+    as: 'member' | 'door' = 'member',
+  ): Promise<RogueHost> {
+    const shown = bundle instanceof Uint8Array ? bundle : encodeBundle(bundle)
+    const answered = Promise.withResolvers<AdmitAnswer>()
     const host = await createLibp2p({
       privateKey: await toPrivateKey(key),
       addresses: { listen: [] },
       transports: [tcp()],
       connectionEncrypters: [
         memberNoise({
-          protocol: '/ropewalk-noise/1',
+          protocol: as === 'door' ? ADMIT_PROTOCOL : '/ropewalk-noise/1',
           network: network.id,
           bundle: () => shown,
-          judge: () => undefined,
+          judge: async ({ connection }) => {
+            if (as === 'member') return
+            answered.resolve(decodeAdmitAnswer((await lpStream(connection).read()).subarray()))
+            throw new HandshakeOver('heard')
+          },
           refusals: new RefusalLog(silentLogger),
         }),
       ],
       streamMuxers: [yamux()],
       connectionMonitor: { enabled: false },
     })
-    return new RogueHost(host)
+    return new RogueHost(host, answered.promise)
+  }
+
+  /** What an admitter answers at its door. */
+  async heard(address: string): Promise<AdmitAnswer> {
+    await this.dial(address).catch(() => undefined)
+    return await this.#answer
   }
 
   /** Dials; whether the other end stays is another question. */

@@ -27,6 +27,12 @@ async function refused(node: string, state: string, args: readonly string[]): Pr
   return { code, said: stderr }
 }
 
+/** What the relay's log says of those whom it refused. */
+function refusals(): string[] {
+  const lines = mesh.running('relay').output().split('\n')
+  return lines.filter((line) => line.includes('refused an applicant'))
+}
+
 describe('who does not belong stays out, and hears why', () => {
   test('without a ticket', async () => {
     const { code, said } = await refused('engineer', 'nobody', [])
@@ -53,6 +59,7 @@ describe('who does not belong stays out, and hears why', () => {
   test('with a ticket that was used as often as it may be', async () => {
     const { code, said } = await refused('engineer', 'twice', ['--ticket-file', join(mesh.folder, 'worker-a.ticket')])
     expect([code, said]).toEqual([5, expect.stringMatching(/\[ticket-used\]|\[name-taken\]/)])
+    expect(refusals()).toContainEqual(expect.stringMatching(/"code":"(ticket-used|name-taken)"/))
   }, 60_000)
 
   test('with a name that another holds', async () => {
@@ -61,6 +68,7 @@ describe('who does not belong stays out, and hears why', () => {
     await writeFile(ticket, stdout)
     const { code, said } = await refused('engineer', 'namesake', ['--ticket-file', ticket, '--name', 'worker-a'])
     expect([code, said]).toEqual([5, expect.stringContaining('[name-taken]')])
+    expect(refusals()).toContainEqual(expect.stringContaining('"code":"name-taken"'))
   }, 60_000)
 
   test("with another network's ticket on this network's folder", async () => {
