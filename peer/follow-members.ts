@@ -1,8 +1,9 @@
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
+import { isRelay } from './discovery/index.ts'
 import { engineFilter } from './engine-filter.ts'
 import { readSshHostKeys } from './network/index.ts'
 import type { Rooms } from './rooms.ts'
-import { isRelay, relaysOf } from './routes.ts'
+import { relaysOf } from './routes.ts'
 
 /** A node keeps tunnels to this many relays. */
 const RELAYS_HELD = 4

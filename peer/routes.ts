@@ -1,7 +1,7 @@
 import type { NodeId } from '@ropewalk/shared/identity'
 import { parseRelayUrl, type RelayAddress } from '@ropewalk/shared/tunnel'
 import type { Connectivity } from './connectivity/index.ts'
-import type { Discovery, Member } from './discovery/index.ts'
+import { type Discovery, isRelay, type Member } from './discovery/index.ts'
 import type { Route } from './tunnels/index.ts'
 
 /** How a member's services are reached now: by its mesh address, and by the relays it keeps tunnels to. */
@@ -21,11 +21,6 @@ export function relaysOf(discovery: Discovery): RelayAddress[] {
     .members()
     .filter(({ nodeId, state }) => nodeId !== discovery.self.nodeId && state !== 'gone' && state !== 'revoked')
     .flatMap(relayAddress)
-}
-
-/** Whether a member is a relay: it says so, and it was let in as one. */
-export function isRelay({ rights, record }: Member): boolean {
-  return rights.includes('relay') && record?.relay !== undefined
 }
 
 function relayAddress(member: Member): RelayAddress[] {

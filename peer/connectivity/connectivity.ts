@@ -11,7 +11,7 @@ import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import type { Link } from '@ropewalk/shared/records'
 import type { Device, DeviceEvent } from 'node-wireguard'
-import type { Discovery, Member } from '../discovery/index.ts'
+import { type Discovery, isRelay, type Member } from '../discovery/index.ts'
 import { EnginePeers } from './engine-peers.ts'
 import { OwnCandidates, stunServers } from './own-candidates.ts'
 import { type PeerLink, reportLink } from './peer-links.ts'
@@ -208,9 +208,7 @@ class Room implements Connectivity {
     if (this.#stopping.signal.aborted) return
     const { discovery, nowMs } = this.#deps
     const members = discovery.members()
-    const relays = members.filter(
-      ({ rights, record, state }) => rights.includes('relay') && record?.relay !== undefined && state !== 'gone',
-    )
+    const relays = members.filter((member) => isRelay(member) && member.state !== 'gone')
     this.#noticeRelays(relays)
     const peers = members
       .filter(({ record, state }) => record !== undefined && state !== 'gone')

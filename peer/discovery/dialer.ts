@@ -4,7 +4,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { isNodeId, type NodeId } from '@ropewalk/shared/identity'
 import type { WayIn } from '@ropewalk/shared/membership'
 import { raceAddresses } from './address-race.ts'
-import type { Fetcher } from './face.ts'
+import { type Fetcher, isRelay } from './face.ts'
 import type { Host } from './host.ts'
 import { toMultiaddrs, toPeerId } from './libp2p-ids.ts'
 import type { Registry } from './registry.ts'
@@ -92,7 +92,8 @@ export class Dialer {
   async relayAddresses(id: NodeId, signal: AbortSignal): Promise<Multiaddr[]> {
     const { registry, waysIn, fetcher } = this.#options
     const named = waysIn.flatMap((way) => (way.kind === 'relay' && way.nodeId === id ? way.url : []))
-    const url = named[0] ?? registry.get(id)?.record?.body.relay?.url
+    const member = registry.get(id)?.member
+    const url = named[0] ?? (member !== undefined && isRelay(member) ? member.record?.relay?.url : undefined)
     if (url === undefined) return []
     try {
       const record = await fetchRelayRecord(fetcher, { url, nodeId: id }, registry.view(), signal)

@@ -34,6 +34,11 @@ export interface Member {
   readonly state: MemberState
 }
 
+/** Whether a member is a relay: it says so, and it was let in as one. */
+export function isRelay({ rights, record }: Pick<Member, 'rights' | 'record'>): boolean {
+  return rights.includes('relay') && record?.relay !== undefined
+}
+
 /** What happened, one at a time and after the fact: `members()` shows it already. */
 export type DiscoveryEvent =
   | { readonly kind: 'joined'; readonly member: Member }

@@ -13,5 +13,6 @@ export type {
   Unsubscribe,
   WellKnown,
 } from './face.ts'
+export { isRelay } from './face.ts'
 export type { DiscoveryMemory, RememberedMember } from './memory.ts'
 export { fetchUnverified, WELL_KNOWN_PATH, wellKnownSchema } from './well-known.ts'

@@ -1,7 +1,7 @@
 import { serviceSchema } from '@ropewalk/shared/policy'
 import type { Link } from '@ropewalk/shared/records'
 import type { CollectedNode, Report, TopologyNode, TopologyRelay } from '@ropewalk/shared/topology'
-import type { Member } from '../discovery/index.ts'
+import { isRelay, type Member } from '../discovery/index.ts'
 
 /** A member in the words of the topology. */
 export function describeNode(member: Member): CollectedNode {
@@ -42,10 +42,6 @@ export function describeLinks(links: readonly Link[]): Report['links'] {
 /** Whether packets pass over a link in this state: a suspect one still carries them. */
 export function isUp(state: Link['state']): boolean {
   return state === 'active' || state === 'standby' || state === 'suspect'
-}
-
-function isRelay({ rights, record }: Member): boolean {
-  return rights.includes('relay') && record?.relay !== undefined
 }
 
 /** What a member signed need not be what our API promises: a service that does not fit is left out. */
