@@ -15,10 +15,19 @@ import { registerForwarderMetrics } from './forwarder-metrics.ts'
 import { createRegistry, createWeb, type Tls } from './http/index.ts'
 import type { RelayOptions } from './options.ts'
 import { auditOf } from './tunnel-audit.ts'
-import { createFront, createRelayTunnels, createSources, createTunnelMetrics, createWebDoor } from './tunnels/index.ts'
+import {
+  createFront,
+  createNoiseLimit,
+  createRelayTunnels,
+  createSources,
+  createTunnelMetrics,
+  createWebDoor,
+} from './tunnels/index.ts'
 
 /** Slots of whoever has proven nothing yet: one address cannot take them all. */
 const SOURCES = { perSource: 64, total: 4_096 } as const
+/** HTTP connections that have asked something: a house behind one address may have many browsers. */
+const HTTP_CONNECTIONS = { perSource: 256, total: 4_096 } as const
 
 export interface RelayDependencies {
   readonly logger: Logger
@@ -99,6 +108,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
   const metrics = createTunnelMetrics(registry)
   const audit = createAudit({}, { logger: logger.child({ room: 'audit' }), nowMs })
   const sources = createSources(SOURCES)
+  const noise = createNoiseLimit()
   const { nodeKey } = (await rooms.state.identity.read()) ?? {}
   if (nodeKey === undefined) throw new RopewalkError('state-missing', 'The state folder holds no node key')
   const tunnels = await run(
@@ -111,7 +121,8 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
         logger: logger.child({ room: 'tunnels' }),
         onEvent: (event) => {
           metrics.count(event)
-          audit.record(auditOf(event))
+          const isNoise = event.event === 'refused' && event.what !== 'stream'
+          if (!isNoise || noise.pass() !== undefined) audit.record(auditOf(event))
         },
       },
     ),
@@ -146,7 +157,7 @@ async function assemble(options: RelayOptions, { logger, shutdown }: RelayDepend
   await run(
     createFront(options.listen, {
       data: (socket, release) => tunnels.data(socket, release),
-      web: createWebDoor(web.server),
+      web: createWebDoor(web.server, { connections: createSources(HTTP_CONNECTIONS) }),
       sources,
       logger: logger.child({ room: 'tunnels' }),
     }),

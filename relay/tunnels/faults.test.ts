@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { dialRelay } from '@ropewalk/peer/tunnels'
+import { RopewalkError } from '@ropewalk/shared/errors'
 import { generateSigningKey } from '@ropewalk/shared/identity'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Network, type Node, open, type Relay, read, serve, startNode, startRelay, until } from './tunnel-world.ts'
@@ -194,6 +196,23 @@ describe('faults', () => {
     await until(() => relay.tunnels.counts().streams === 0)
     const last = await open(engineer, worker, 'echo')
     last.destroy()
+  })
+
+  test('a member has so many control streams: the oldest gives way, and the others go on', async () => {
+    const relay = await startRelay(network)
+    running.push(relay)
+    const key = generateSigningKey()
+    network.add('busy', key)
+    const links = []
+    for (let count = 0; count < 17; count++) {
+      const options = { relay: relay.address, role: 'visitor' as const, signal: AbortSignal.timeout(5000) }
+      const link = await dialRelay(options, { key, members: network.view(key) })
+      link.channel.listen({ message: () => undefined })
+      links.push(link)
+    }
+    expect(await links[0]?.channel.closed).toMatchObject({ code: 'limit-reached' })
+    await until(() => relay.tunnels.counts().visitors === 16)
+    for (const { channel } of links) channel.close(new RopewalkError('aborted'))
   })
 
   test('a member that the others have not heard of yet gets in by its bundle, and is cut when revoked', async () => {

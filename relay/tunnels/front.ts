@@ -5,6 +5,7 @@ import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import { DATA_MAGIC } from '@ropewalk/shared/tunnel'
+import { createNoiseLimit } from './noise.ts'
 import type { Sources } from './sources.ts'
 
 /** Where the one public port is. */
@@ -39,6 +40,7 @@ export function createFront(options: FrontOptions, dependencies: FrontDependenci
   const { sources, logger } = dependencies
   const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS
   const waiting = new Set<Socket>()
+  const noise = createNoiseLimit()
   let server: Server | undefined
   let port = options.port
 
@@ -46,7 +48,9 @@ export function createFront(options: FrontOptions, dependencies: FrontDependenci
     socket.on('error', () => undefined)
     const release = sources.take(socket.remoteAddress)
     if (release === undefined) {
-      logger.warn('connection refused', { source: socket.remoteAddress, reason: 'too many that have proven nothing' })
+      const skipped = noise.pass()
+      const reason = 'too many that have proven nothing'
+      if (skipped !== undefined) logger.warn('connection refused', { source: socket.remoteAddress, reason, skipped })
       socket.destroy()
       return
     }

@@ -1,6 +1,7 @@
 export type { TunnelEvent } from './events.ts'
 export { createFront, type Front, type FrontDependencies, type FrontOptions } from './front.ts'
 export { createTunnelMetrics, type TunnelMetrics } from './metrics.ts'
+export { createNoiseLimit, type NoiseLimit } from './noise.ts'
 export { createSources, type SourceLimits, type Sources } from './sources.ts'
 export type { Splice, Splicer } from './splice.ts'
 export {

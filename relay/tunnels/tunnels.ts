@@ -21,6 +21,7 @@ import {
 import type { TunnelEvent } from './events.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLiveStreams, type LiveStreams } from './live.ts'
+import { createNoiseLimit } from './noise.ts'
 import { createPairing, type Pairing, sayNo } from './pairing.ts'
 import { readHello } from './read-hello.ts'
 import type { Pooled, Session } from './session.ts'
@@ -91,6 +92,7 @@ class Hub implements RelayTunnels {
   readonly #gate: Gate
   readonly #live: LiveStreams
   readonly #pairing: Pairing
+  readonly #noise = createNoiseLimit()
   readonly #undo: (() => void)[] = []
   readonly #life: Startable
   #stopped = false
@@ -320,7 +322,10 @@ class Hub implements RelayTunnels {
   }
 
   #refused(what: 'control' | 'data' | 'stream', actor: string, reason: RopewalkError): void {
-    this.#with.logger.warn('tunnel refused', { what, actor, code: reason.code, reason: reason.message })
+    const skipped = what === 'stream' ? 0 : this.#noise.pass()
+    if (skipped !== undefined) {
+      this.#with.logger.warn('tunnel refused', { what, actor, code: reason.code, reason: reason.message, skipped })
+    }
     this.#event({ event: 'refused', what, actor, code: reason.code, reason: reason.message })
   }
 
