@@ -27,6 +27,7 @@ import {
   parseWayIn,
   type WayIn,
 } from '@ropewalk/shared/membership'
+import { serviceNameSchema } from '@ropewalk/shared/policy'
 import { MAX_RECORD_BYTES } from '@ropewalk/shared/records'
 import { z } from 'zod'
 import type { RememberedMember } from '../discovery/index.ts'
@@ -139,7 +140,7 @@ const claim = z.strictObject({
 export const claimsFormat: Format<readonly Claim[]> = jsonFormat(z.array(claim).readonly())
 
 const exposed = z.strictObject({
-  name: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/),
+  name: serviceNameSchema,
   /** Port on loopback. */
   port,
   protocol: z.enum(['tcp', 'udp']),

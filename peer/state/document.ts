@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { toRopewalkError } from '@ropewalk/shared/errors'
 import { z } from 'zod'
 import { readIfThere, writeAtomically } from './atomic-file.ts'
-import { damaged, unwrapContent, wrapContent } from './envelope.ts'
+import { damaged, foreign, unwrapContent, wrapContent } from './envelope.ts'
 
 /** How a document's value becomes bytes. `decode` may throw anything; its file then counts as damaged. */
 export interface Format<T> {
@@ -58,7 +58,9 @@ class FileDocument<T> implements Document<T> {
   }
 
   async read(): Promise<T | undefined> {
-    const file = await withCode(() => readIfThere(this.path))
+    const file = await withCode(() => readIfThere(this.path)).catch((error: unknown) => {
+      throw isNoFile(error) ? foreign(this.path, 'is no file') : error
+    })
     if (file === undefined) return undefined
     const content = unwrapContent(this.#kind, file, this.path)
     try {
@@ -83,6 +85,12 @@ class FileDocument<T> implements Document<T> {
       return after
     })
   }
+}
+
+/** Whether something else stands where a file should be: a folder, or a link that leads in circles. */
+function isNoFile(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && ['EISDIR', 'ELOOP', 'ENOTDIR'].includes(String(cause.code))
 }
 
 async function withCode<R>(work: () => Promise<R>): Promise<R> {

@@ -49,7 +49,8 @@ export function damaged(path: string, cause?: unknown): RopewalkError {
   })
 }
 
-function foreign(path: string, what: string): RopewalkError {
+/** The error of what is not ours. */
+export function foreign(path: string, what: string): RopewalkError {
   return new RopewalkError('state-foreign', `${path} ${what}; it is left as it is`, {
     hint: 'choose another folder with --state',
   })

@@ -62,6 +62,19 @@ export function damaged(valid: Uint8Array): fc.Arbitrary<Uint8Array> {
   return fc.oneof(flipped, cut, longer, spliced, fc.uint8Array({ maxLength: 200 }))
 }
 
+/** Damaged forms of a valid text: letters changed, cut, doubled, spliced with foreign ones, or other text altogether. */
+export function damagedText(valid: string): fc.Arbitrary<string> {
+  const at = fc.nat(Math.max(0, valid.length - 1))
+  const letter = fc.oneof(fc.string({ unit: 'binary', maxLength: 3 }), fc.stringMatching(/^[\w:=+/-]{0,3}$/))
+  const changed = fc
+    .array(fc.tuple(at, letter), { minLength: 1, maxLength: 4 })
+    .map((changes) => changes.reduce((text, [index, to]) => text.slice(0, index) + to + text.slice(index + 1), valid))
+  const cut = at.map((end) => valid.slice(0, end))
+  const doubled = at.map((end) => valid + valid.slice(end))
+  const spliced = fc.tuple(at, at).map(([a, b]) => valid.slice(0, Math.min(a, b)) + valid.slice(Math.max(a, b)))
+  return fc.oneof(changed, cut, doubled, spliced, fc.string({ unit: 'binary', maxLength: 300 }))
+}
+
 /**
  * Runs a reader over the corpus and over damage to a valid message: it may read or refuse, but only with a
  * RopewalkError. @throws whatever else the reader threw

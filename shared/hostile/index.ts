@@ -1,1 +1,2 @@
-export { CORPUS, damaged, expectOnlyTypedErrors } from './hostile.ts'
+export { heldBytes } from './heap.ts'
+export { CORPUS, damaged, damagedText, expectOnlyTypedErrors } from './hostile.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { DEFAULT_IPV4_PREFIX, ipv4Of, type MeshAddress } from '@ropewalk/shared/addressing'
 import { isRopewalkError } from '@ropewalk/shared/errors'
-import { expectOnlyTypedErrors } from '@ropewalk/shared/hostile'
+import { damaged, damagedText, expectOnlyTypedErrors, heldBytes } from '@ropewalk/shared/hostile'
 import {
   generateSigningKey,
   generateWireguardKeys,
@@ -10,6 +10,7 @@ import {
   parseTag,
   type SigningKey,
 } from '@ropewalk/shared/identity'
+import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
   ADMISSION_LIFETIME_MS,
@@ -505,6 +506,35 @@ describe('a ticket', () => {
     const raw = Buffer.from(make().slice(10), 'base64url')
     expectOnlyTypedErrors(raw, (bytes) => parseTicket(`ropewalk1:${Buffer.from(bytes).toString('base64url')}`, NOW))
   })
+})
+
+describe('ticket text by the ten thousand', () => {
+  test('is read, or refused with a reason; nothing forged is read, nothing is left behind', () => {
+    const { key, invite } = makeInvite(network)
+    const good = formatTicket({ kind: 'member', network, invite, waysIn: [], minRevocationSeq: 3, inviteKey: key })
+    const codes = new Map<string, number>()
+    const attempt = (text: string): void => {
+      const code = String(codeOf(() => parseTicket(text, NOW)))
+      codes.set(code, (codes.get(code) ?? 0) + 1)
+      if (code === 'accepted') expect(text.replace(/\s/g, '')).toBe(good)
+    }
+    const [prefix = '', encoded = ''] = good.split(':')
+    const packed = damaged(Buffer.from(encoded, 'base64url')).map(
+      (raw) => `${prefix}:${Buffer.from(raw).toString('base64url')}`,
+    )
+    const shots = [
+      ...fc.sample(damagedText(good), { numRuns: 10_000, seed: 7 }),
+      ...fc.sample(packed, { numRuns: 12_000, seed: 7 }),
+    ]
+    for (const text of shots.slice(-2_000)) attempt(text)
+    const before = heldBytes()
+    for (const text of shots) attempt(text)
+    expect(heldBytes() - before).toBeLessThan(8 * 1_024 * 1_024)
+    const refusals = ['bad-ticket', 'bad-signature', 'bad-statement', 'wrong-network', 'accepted', 'too-large']
+    expect([...codes.keys()].filter((code) => !refusals.includes(code))).toEqual([])
+    expect(codes.get('bad-ticket')).toBeGreaterThan(5_000)
+    expect(codes.get('bad-signature')).toBeGreaterThan(1_000)
+  }, 120_000)
 })
 
 describe('lists and tokens', () => {
