@@ -7,6 +7,7 @@ export { WireguardError, type WireguardErrorCode } from './errors.ts'
 export type { DeviceEvent, PathState } from './events.ts'
 export { Forwarder } from './forwarder.ts'
 export { generatePrivateKey, publicKeyOf } from './keys.ts'
+export { listenOnDevice } from './listen-on-device.ts'
 export type { Listener } from './listener.ts'
 export type {
   DeviceOptions,

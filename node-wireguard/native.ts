@@ -81,6 +81,7 @@ export type Native = {
   ): Promise<NativeForwarder>
   publicKeyOf(privateKey: Uint8Array): Uint8Array
   generatePrivateKey(): Uint8Array
+  listenOnDevice(device: string, at: Endpoint): number
 }
 
 /** The program that makes a private namespace for the rootless mode. */

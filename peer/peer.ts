@@ -111,7 +111,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
       },
     ),
   )
-  const mesh = createMeshNetwork(device, addresses)
+  const mesh = createMeshNetwork(device, addresses, options.tunName)
   const services = createServices(membership.exposed)
   const policy = (): Policy => policyOf(discovery)
   const tunnels = await run(

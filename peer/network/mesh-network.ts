@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { MeshAddresses } from '@ropewalk/shared/addressing'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import { type Device, WireguardError } from 'node-wireguard'
+import { type Device, listenOnDevice, WireguardError } from 'node-wireguard'
 import { kernelMesh, type MeshNetwork, type MeshTarget } from '../tunnels/index.ts'
 
 /** TCP and echo on mesh addresses, whichever stack carries them: the kernel's by a TUN, or the engine's without root. */
@@ -12,16 +12,16 @@ export interface EchoNetwork extends MeshNetwork {
   ping(address: string, options: { readonly timeoutMs: number }): Promise<number>
 }
 
-/** The network of a device; `own` are this node's mesh addresses. */
-export function createMeshNetwork(device: Device, own: MeshAddresses): EchoNetwork {
-  return device.backend === 'tun' ? new KernelNetwork(own) : new EngineNetwork(device)
+/** The network of a device; `own` are this node's mesh addresses, `tunName` its TUN where it has one. */
+export function createMeshNetwork(device: Device, own: MeshAddresses, tunName: string): EchoNetwork {
+  return device.backend === 'tun' ? new KernelNetwork(own, tunName) : new EngineNetwork(device)
 }
 
 class KernelNetwork implements EchoNetwork {
   readonly #tcp: MeshNetwork
 
-  constructor(own: MeshAddresses) {
-    this.#tcp = kernelMesh([own.v6, own.v4])
+  constructor(own: MeshAddresses, tunName: string) {
+    this.#tcp = kernelMesh([own.v6, own.v4], { device: tunName, listenOn: listenOnKernelDevice })
   }
 
   dial(target: MeshTarget): Promise<Socket> {
@@ -84,6 +84,14 @@ class EngineNetwork implements EchoNetwork {
     } catch (error) {
       throw engineError(error)
     }
+  }
+}
+
+function listenOnKernelDevice(device: string, at: { readonly address: string; readonly port: number }): number {
+  try {
+    return listenOnDevice(device, at)
+  } catch (error) {
+    throw engineError(error)
   }
 }
 

@@ -18,14 +18,32 @@ export interface MeshNetwork {
   listen(port: number, onSocket: (socket: Socket) => void): Promise<{ close(): void }>
 }
 
-/** The mesh as the kernel sees it: ordinary sockets on the addresses of our TUN. */
-export function kernelMesh(addresses: readonly string[]): MeshNetwork {
+/** Makes a descriptor that listens there and takes nothing that came by another device. */
+export type ListenOnDevice = (device: string, at: { readonly address: string; readonly port: number }) => number
+
+/** What ties sockets to the mesh's device. */
+export interface KernelMeshOptions {
+  readonly device: string
+  readonly listenOn: ListenOnDevice
+}
+
+/**
+ * The mesh as the kernel sees it: ordinary sockets on the addresses of our TUN. With `tied`, what listens there answers
+ * only what came by the TUN, or from this machine itself by loopback: a mesh address can be reached, and a member's be
+ * forged, from a LAN otherwise.
+ */
+export function kernelMesh(addresses: readonly string[], tied?: KernelMeshOptions): MeshNetwork {
+  const places = addresses.flatMap((address): readonly Place[] =>
+    tied === undefined
+      ? [{ host: address }]
+      : [tied.device, 'lo'].map((device) => ({ address, device, listen: tied.listenOn })),
+  )
   return {
     dial: dialKernel,
     async listen(port, onSocket) {
       const servers: Server[] = []
       try {
-        for (const host of addresses) servers.push(await listenKernel(host, port, onSocket))
+        for (const place of places) servers.push(await listenKernel(place, port, onSocket))
       } catch (error) {
         for (const server of servers) server.close()
         throw toRopewalkError(error)
@@ -66,12 +84,18 @@ function dialKernel({ address, port, timeoutMs, signal }: MeshTarget): Promise<S
   })
 }
 
-async function listenKernel(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
+type Place =
+  | { readonly host: string }
+  | { readonly address: string; readonly device: string; readonly listen: ListenOnDevice }
+
+async function listenKernel(place: Place, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on('error', () => undefined)
     onSocket(socket)
   })
-  server.listen({ host, port })
+  server.listen(
+    'host' in place ? { ...place, port } : { fd: place.listen(place.device, { address: place.address, port }) },
+  )
   await once(server, 'listening')
   server.on('error', () => undefined)
   return server

@@ -40,7 +40,7 @@ impl Failure {
         )
     }
 
-    fn io(message: impl Display, source: &io::Error) -> Self {
+    pub fn io(message: impl Display, source: &io::Error) -> Self {
         let code = match source.kind() {
             io::ErrorKind::PermissionDenied => "PERMISSION",
             io::ErrorKind::AddrInUse => "ADDRESS_IN_USE",

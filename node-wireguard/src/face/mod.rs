@@ -5,6 +5,7 @@ mod event;
 mod failure;
 mod forwarder;
 mod keys;
+mod listening;
 mod mailbox;
 mod options;
 mod status;

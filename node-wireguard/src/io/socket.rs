@@ -66,6 +66,14 @@ fn name(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     (storage, length as libc::socklen_t)
 }
 
+/// Ties it to one device: packets that came by another are not for it, whatever their addresses say.
+pub fn tie_to_device(fd: &OwnedFd, device: &str) -> io::Result<()> {
+    let mut name = [0u8; libc::IFNAMSIZ];
+    let room = name.get_mut(..device.len()).filter(|room| room.len() < libc::IFNAMSIZ);
+    room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(device.as_bytes());
+    set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)
+}
+
 /// Binds it, for TCP past connections that rest.
 pub fn bind(fd: &OwnedFd, kind: Kind, address: SocketAddr) -> io::Result<()> {
     if kind == Kind::Tcp {
