@@ -2,12 +2,13 @@
 import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
 import { formatTable, makeReport } from './report.ts'
+import { rootlessTcp } from './rootless-tcp.ts'
 import { runRounds } from './rounds.ts'
 import { tunPing } from './tun-ping.ts'
 import { tunTcp } from './tun-tcp.ts'
 import { tunnelTcp } from './tunnel-tcp.ts'
 
-const benches: readonly Bench[] = [tunTcp, tunPing, tunnelTcp]
+const benches: readonly Bench[] = [tunTcp, tunPing, rootlessTcp, tunnelTcp]
 const USAGE = 'usage: npm run bench -- NAME [--json] [--rounds N] | --list'
 const ROUNDS = 5
 
