@@ -38,18 +38,20 @@ export async function startRelayAlone(): Promise<{ readonly flow: Flow } & Async
   const { port } = stack.use(await startEnd('relay', NOBODY))
   const signal = AbortSignal.timeout(20_000)
   const relay = parseRelayUrl(`https://127.0.0.1:${port}/`, keyOf('relay').nodeId)
-  const link = async (role: 'agent' | 'visitor') => {
-    const made = await dialRelay({ relay, role, signal }, { key: keyOf(role), members: membersOf(role) })
-    made.channel.listen({ message: () => undefined })
-    return made
-  }
-  const [agent, visitor] = [await link('agent'), await link('visitor')]
+  const link = (role: 'agent' | 'visitor') =>
+    dialRelay({ relay, role, signal }, { key: keyOf(role), members: membersOf(role) })
+  const agent = await link('agent')
+  const called = new Promise<Uint8Array>((resolve) => {
+    agent.channel.listen({ message: (message) => message.kind === 'open' && resolve(message.stream) })
+  })
   agent.channel.send({ kind: 'register', maxStreams: 1 })
-  const pooled = agent.nextStream()
-  const to = await dialData({ relay, hello: { kind: 'pooled', stream: pooled }, dataKey: agent.dataKey, signal })
+  const visitor = await link('visitor')
+  visitor.channel.listen({ message: () => undefined })
   const stream = visitor.nextStream()
   visitor.channel.send({ kind: 'open', stream, peer: keyOf('agent').nodeId })
   const from = await dialData({ relay, hello: { kind: 'visit', stream }, dataKey: visitor.dataKey, signal })
+  const hello = { kind: 'called' as const, stream: await called }
+  const to = await dialData({ relay, hello, dataKey: agent.dataKey, signal })
   await Promise.all([awaitGo(from, signal), awaitGo(to, signal)])
   for (const end of [from, to]) end.removeAllListeners('readable').pause()
   const all = stack.move()
