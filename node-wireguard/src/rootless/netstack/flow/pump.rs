@@ -1,7 +1,7 @@
 //! Bytes between smoltcp's socket and the program's end, without a copy in between.
 
 use super::Flow;
-use smoltcp::socket::tcp::{RecvError, Socket};
+use smoltcp::socket::tcp::{RecvError, Socket, State};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
@@ -16,10 +16,7 @@ impl Flow {
         let (mut outward, mut inward) = (TURN_BYTES, TURN_BYTES);
         while self.readable && !self.ended && socket.can_send() && outward > 0 {
             match socket.send(|room| carry((&*stream).read(room))) {
-                Ok(Ok(0)) => {
-                    self.ended = true;
-                    socket.close();
-                }
+                Ok(Ok(0)) => self.ended = true,
                 Ok(Ok(count)) => outward = outward.saturating_sub(count),
                 Ok(Err(ErrorKind::WouldBlock)) => self.readable = false,
                 Ok(Err(ErrorKind::Interrupted)) => {}
@@ -28,6 +25,11 @@ impl Flow {
                     socket.abort();
                 }
             }
+        }
+        // When the peer's FIN has come before ours, smoltcp waits in LAST-ACK. There it takes no acknowledgement that
+        // acknowledges nothing new: neither a window that opens nor repetitions. So our FIN goes after all data then.
+        if self.ended && (socket.state() != State::CloseWait || socket.send_queue() == 0) {
+            socket.close();
         }
         while self.writable && socket.can_recv() && inward > 0 {
             match socket.recv(|bytes| carry((&*stream).write(bytes))) {

@@ -34,7 +34,12 @@ impl Flow {
         } else if open {
             self.resend(edge, window, tcp, now);
         } else {
-            self.pretend(0, tcp, now); // starts its probes of a closed window, if they do not run
+            // Starts smoltcp's probes of a closed window if they do not run, and sends one if it has doubled their time.
+            self.pretend(0, tcp, now);
+            if let Some(due) = tcp.due(&self.set, now) {
+                tcp.poll(&mut self.set, due.max(now));
+                self.note(tcp, now);
+            }
         }
     }
 
