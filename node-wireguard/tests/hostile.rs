@@ -126,6 +126,74 @@ fn garbage_of_every_kind_is_counted_and_a_flow_beside_it_goes_on() {
 }
 
 #[test]
+fn a_member_that_names_anothers_address_as_its_own_does_not_disturb_its_counting() {
+    let (a, b, thief) = (Node::new(1), Node::new(2), Node::new(3));
+    introduce(&a, &b);
+    deliver(&b, &a, b"before");
+    a.add(thief.config());
+    a.device.update_paths(thief.key, vec![path(1, 0, b.address(0))]).unwrap();
+    let counted = || a.path(b.key, 1).unwrap().rx_bytes;
+    let before = counted();
+    deliver(&b, &a, b"beside it");
+    a.until("bytes counted", |_| counted() > before);
+    a.device.update_paths(thief.key, vec![]).unwrap();
+    let before = counted();
+    deliver(&b, &a, b"after it");
+    a.until("bytes counted", |_| counted() > before);
+    assert_eq!(a.path(thief.key, 1).map(|path| path.rx_bytes), None);
+}
+
+#[test]
+fn forged_messages_of_a_session_are_not_counted_for_its_path() {
+    let (a, b, mut middle) = (Node::new(1), Node::new(2), Middle::new());
+    a.add(b.config());
+    b.add(a.config());
+    middle.between(a.address(0), b.address(0));
+    a.device.update_paths(b.key, vec![path(1, 0, middle.address())]).unwrap();
+    b.device.update_paths(a.key, vec![path(1, 0, middle.address())]).unwrap();
+    a.send(b.ip, b"once");
+    middle.pump("a packet", |_| b.receive_within(Duration::from_millis(1)).is_some());
+    let data = middle.seen.iter().rfind(|(from, bytes)| *from == a.address(0) && bytes[0] == 4);
+    let mut forged = data.unwrap().1.clone();
+    let before = b.path(a.key, 1).unwrap().rx_bytes;
+    for counter in 1_000..1_100u64 {
+        forged[8..16].copy_from_slice(&counter.to_le_bytes());
+        middle.inject(b.address(0), &forged);
+    }
+    b.until("all refused", |b| count(b, word::FORGED) == 100);
+    assert_eq!(b.path(a.key, 1).unwrap().rx_bytes, before);
+}
+
+/// Strangers know no hint, or have seen one on the wire: neither delays the first probe of a member by a new path.
+#[test]
+fn junk_in_place_of_probes_does_not_delay_a_members_new_path() {
+    let (a, b, c) = (Node::new(1), Node::new(2), Node::new(3));
+    introduce(&a, &b);
+    deliver(&a, &b, b"a session");
+    let stranger = UdpSocket::bind("127.0.0.9:0").unwrap();
+    let hash = |from: &Node, to: &Node| {
+        use blake2::Digest;
+        blake2::Blake2s256::new().chain_update(from.key).chain_update(to.key).finalize()
+    };
+    let mut junk = [0x55; 128];
+    junk[..4].copy_from_slice(b"\x82RWK");
+    for round in 0..20_000u32 {
+        let hint: [u8; 4] = match round % 2 {
+            0 => round.to_le_bytes(),
+            _ => hash(&a, &b)[..4].try_into().unwrap(),
+        };
+        junk[4..8].copy_from_slice(&hint);
+        stranger.send_to(&junk, b.address(0)).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    introduce(&c, &b);
+    deliver(&c, &b, b"a member from elsewhere");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(count(&b, word::PROBES_REFUSED) > 1_000);
+    assert_eq!(b.path(a.key, 1).unwrap().state, PathState::Active);
+}
+
+#[test]
 fn under_a_flood_of_handshakes_strangers_get_cookies_and_a_peer_still_gets_in() {
     let (a, b) = (Node::new(1), Node::new(2));
     let flood: Vec<_> = (0..3_000u32)

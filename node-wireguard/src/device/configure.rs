@@ -3,10 +3,11 @@
 use super::command::Command;
 use super::control::Control;
 use super::counters::MAX_PEERS;
-use super::peer::{Bind, Peer};
+use super::peer::{Bind, HELLOS, Peer};
 use super::slab::PeerId;
 use super::{DeviceError, PeerConfig, PublicKey};
 use crate::crypto;
+use crate::forwarder::Bucket;
 use crate::noise::{Protocol, ProtocolOptions, StaticProbe};
 use crate::path::{Endpoint, PathTable, Schedule};
 use std::collections::HashMap;
@@ -93,6 +94,7 @@ impl Control {
             session: Arc::clone(&session),
             protocol,
             hello,
+            hello_allowance: Bucket::full(HELLOS, now / 1_000),
             table: PathTable::new(mtu, seed, now),
             binds: Vec::new(),
             offer: None,

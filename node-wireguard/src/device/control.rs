@@ -8,6 +8,7 @@ use super::peer::Peer;
 use super::shared::Shared;
 use super::slab::{PeerId, Slab};
 use super::{Event, PublicKey};
+use crate::forwarder::{Limiter, Rate};
 use crate::io::SendError;
 use crate::io::clock::boottime_us;
 use crate::noise::{CookieChecker, Keypair, Local};
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// Handshakes between two looks at what is urgent.
 const HANDSHAKES_AT_ONCE: usize = 8;
+/// Probes before a session that may fail for one network.
+const HELLO_FAILURES: Rate = Rate { per_second: 20, burst: 40 };
 const LONGEST_WAIT: Micros = 60_000_000;
 
 pub struct Control {
@@ -38,7 +41,8 @@ pub struct Control {
     pub(super) relayed: HashMap<Endpoint, (PeerId, u32)>,
     pub(super) peer_blocks: Blocks,
     pub(super) path_blocks: Blocks,
-    pub(super) hello_allowance: super::shard::Allowance,
+    /// Networks that send probes before a session which nobody of ours has sealed.
+    pub(super) hello_failures: Limiter,
     deadlines: BinaryHeap<Reverse<(Micros, PeerId)>>,
     stopped: bool,
     pub(super) now: Micros,
@@ -59,7 +63,7 @@ impl Control {
             relayed: HashMap::new(),
             peer_blocks: Blocks::of_peers(),
             path_blocks: Blocks::of_paths(),
-            hello_allowance: super::shard::Allowance::new(2_000),
+            hello_failures: Limiter::new(HELLO_FAILURES, boottime_us() / 1_000),
             deadlines: BinaryHeap::new(),
             stopped: false,
             now: boottime_us(),

@@ -19,6 +19,9 @@ struct Tally {
     authentic: u64,
     data: bool,
     bytes: u64,
+    /// Messages that had come before, by this path or another.
+    copies: u64,
+    copied_bytes: u64,
     highest: u64,
 }
 
@@ -66,13 +69,12 @@ impl Shard {
         let tally = self.open_run(run, slot, &keypair);
         let Some(peer) = self.peers.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let counters = &self.shared.counters;
-        if let Some((_, lane)) = self.remotes.get(&run.endpoint).filter(|(owner, _)| *owner == slot)
+        if let Some(lane) = self.remotes.get(&(slot, run.endpoint))
             && let Some(lane) = peer.lanes.get(*lane)
         {
-            // Copies count too: this is how the other end learns what a path loses.
-            let count = (run.bytes.len()).div_ceil(run.stride) as u64;
-            counters.add(lane.counters + path_word::RX_PACKETS, count);
-            counters.add(lane.counters + path_word::RX_BYTES, run.bytes.len() as u64);
+            // Copies count too: this is how the other end learns what a path loses. They are not opened again.
+            counters.add(lane.counters + path_word::RX_PACKETS, tally.authentic + tally.copies);
+            counters.add(lane.counters + path_word::RX_BYTES, tally.bytes + tally.copied_bytes);
             if tally.highest > 0 {
                 counters.set(lane.counters + path_word::RX_HIGHEST, tally.highest);
             }
@@ -92,9 +94,9 @@ impl Shard {
         {
             // Classic roaming: the last authentic packet says where the peer is.
             if let Some(lane) = peer.lanes.first_mut() {
-                self.remotes.remove(&lane.endpoint);
+                self.remotes.remove(&(slot, lane.endpoint));
                 *lane = super::lane::Lane::new(lane.path, run.endpoint, run.hit, lane.counters);
-                self.remotes.insert(run.endpoint, (slot, 0));
+                self.remotes.insert((slot, run.endpoint), 0);
             }
             let notice = Notice::Roamed(peer.id, run.endpoint, run.hit);
             self.shared.inbox.offer(Message::Notice(notice));
@@ -124,6 +126,8 @@ impl Shard {
             // Before decryption: a copy must cost no cryptography.
             if counter >= REJECT_AFTER_MESSAGES || !window.is_fresh(counter) {
                 self.shared.counters.add(word::REPLAYED, 1);
+                tally.copies += 1;
+                tally.copied_bytes += (end - at) as u64;
                 continue;
             }
             let Ok(length) = keypair.open(counter, &mut self.arena[start..end]) else {

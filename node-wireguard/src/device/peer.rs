@@ -5,7 +5,7 @@ use super::counters::{Blocks, path_word};
 use super::lane::{Laid, Lane};
 use super::slab::PeerId;
 use super::{Counters, PeerConfig};
-use crate::forwarder::BindClient;
+use crate::forwarder::{BindClient, Bucket, Rate};
 use crate::noise::{Keypair, Millis, Protocol, Session, StaticProbe};
 use crate::path::{Endpoint, Micros, PathTable, Traffic};
 use std::collections::HashMap;
@@ -22,6 +22,9 @@ pub struct Bind {
     /// The path has worked since the last binding.
     pub worked: bool,
 }
+
+/// Probes before a session that are opened for one peer: what it sends at most by all its paths is 20 a second.
+pub const HELLOS: Rate = Rate { per_second: 100, burst: 100 };
 
 /// A handshake that waits for its response.
 pub struct Offer {
@@ -56,6 +59,7 @@ pub struct Peer {
     pub session: Arc<Session>,
     /// None when the key has low order, or the peer is not ours.
     pub hello: Option<StaticProbe>,
+    pub hello_allowance: Bucket,
     pub table: PathTable,
     pub binds: Vec<Bind>,
     pub offer: Option<Offer>,

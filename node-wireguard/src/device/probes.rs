@@ -4,7 +4,7 @@ use super::Event;
 use super::control::Control;
 use super::counters::{path_word, word};
 use super::inbox::Datagram;
-use super::peer::Peer;
+use super::peer::{HELLOS, Peer};
 use super::slab::PeerId;
 use crate::io::SendError;
 use crate::noise::{Keypair, StaticProbe, Timestamp};
@@ -72,16 +72,32 @@ impl Control {
             let probe = Probe::parse(sealed.get(..length)?)?;
             return self.take_probe(id, &probe, Under::Session(keypair), datagram);
         }
-        // Costs a decryption under a key that the sender need not know: so it has a limit.
-        if kind != wire::HELLO_PROBE || !self.hello_allowance.take(self.now) {
+        if kind != wire::HELLO_PROBE {
             return None;
         }
         let ids = self.by_hint.get(&number.to_le_bytes())?;
-        let (id, probe) = ids.iter().find_map(|id| {
-            let hello = self.peers.get_mut(*id)?.hello.as_mut()?;
+        // To open it costs a decryption, and who has seen the hint on the wire can make us try: so there is a limit for each
+        // network of what fails, and one for each peer of what is tried. Members behind a forwarder share its address.
+        let (now, from) = (self.now / 1_000, datagram.endpoint.remote);
+        let own = self.relayed.contains_key(&datagram.endpoint);
+        if !own && !self.hello_failures.would_admit(from, now) {
+            return None;
+        }
+        let mut tried = false;
+        let opened = ids.iter().find_map(|id| {
+            let peer = self.peers.get_mut(*id)?;
+            let hello = peer.hello.as_mut()?;
+            if !peer.hello_allowance.take(HELLOS, now) {
+                return None;
+            }
+            tried = true;
             let plain = hello.open(header, rest).ok()?;
             Some((*id, Probe::parse(plain)?))
-        })?;
+        });
+        if opened.is_none() && tried && !own {
+            self.hello_failures.admits(from, now);
+        }
+        let (id, probe) = opened?;
         self.take_probe(id, &probe, Under::Hello, datagram)
     }
 

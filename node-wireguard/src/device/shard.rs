@@ -33,7 +33,8 @@ pub struct Shard {
     pub(super) peers: Vec<Option<ShardPeer>>, // by the slot of their id
     pub(super) allowed: AllowedIps<u32>,
     pub(super) sessions: HashMap<u32, (u32, Arc<Keypair>)>,
-    pub(super) remotes: HashMap<Endpoint, (u32, usize)>,
+    /// Where a peer's path is among its lanes. Two peers may name the same endpoint.
+    pub(super) remotes: HashMap<(u32, Endpoint), usize>,
     pub(super) filter: Filter,
     pub(super) slab: Box<[u8]>,
     pub(super) outgoing: Outgoing,
@@ -151,7 +152,7 @@ impl Shard {
             }
             Command::RemovePeer(id) => {
                 self.sessions.retain(|_, (slot, _)| *slot != id.slot);
-                self.remotes.retain(|_, (slot, _)| *slot != id.slot);
+                self.remotes.retain(|(slot, _), _| *slot != id.slot);
                 if let Some(peer) = self.peers.get_mut(id.slot as usize) {
                     *peer = None;
                 }
@@ -172,10 +173,10 @@ impl Shard {
                     return;
                 };
                 for lane in &peer.lanes {
-                    self.remotes.remove(&lane.endpoint);
+                    self.remotes.remove(&(id.slot, lane.endpoint));
                 }
                 for (index, lane) in lanes.iter().enumerate() {
-                    self.remotes.insert(lane.endpoint, (id.slot, index));
+                    self.remotes.insert((id.slot, lane.endpoint), index);
                 }
                 (peer.lanes, peer.laid, peer.inner_mtu) = (lanes, laid, inner_mtu);
                 self.send_staged(id.slot);

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 /// Milliseconds of a clock that never goes back.
-pub(super) type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// How much of something may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Rate {
 
 /// A bucket that starts full.
 #[derive(Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// Thousandths of a token, so that it fills a little every millisecond.
     filled: u64,
     at: Millis,
@@ -41,7 +41,7 @@ impl Bucket {
 
 /// One bucket per IPv4 address or IPv6 /64, of a fixed number: a flood from forged addresses makes it no larger, and
 /// the hash is keyed, so that nobody can aim at another's bucket.
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     rate: Rate,
     buckets: Vec<Bucket>,
     hasher: RandomState,
@@ -56,12 +56,22 @@ impl Limiter {
 
     /// Whether one more message from there may be looked at.
     pub fn admits(&mut self, from: SocketAddr, now: Millis) -> bool {
+        let index = self.index(from);
+        self.buckets[index].take(self.rate, now)
+    }
+
+    /// Whether one more would be admitted; takes nothing.
+    pub fn would_admit(&self, from: SocketAddr, now: Millis) -> bool {
+        let mut bucket = self.buckets[self.index(from)];
+        bucket.take(self.rate, now)
+    }
+
+    fn index(&self, from: SocketAddr) -> usize {
         let network = match from.ip().to_canonical() {
             IpAddr::V4(ip) => (4, u64::from(u32::from(ip))),
             IpAddr::V6(ip) => (6, (u128::from(ip) >> 64) as u64),
         };
-        let index = self.hasher.hash_one(network) as usize % BUCKETS;
-        self.buckets[index].take(self.rate, now)
+        self.hasher.hash_one(network) as usize % BUCKETS
     }
 }
 

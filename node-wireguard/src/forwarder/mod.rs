@@ -21,6 +21,7 @@ pub use bind_client::{BindClient, BindState};
 pub use error::ForwarderError;
 pub use handle::{FailureSink, Forwarder, ForwarderOptions, ForwarderStatus, STRANGERS};
 pub use limiter::Rate;
+pub(crate) use limiter::{Bucket, Limiter};
 pub use session::{SessionConfig, SessionStatus, SideConfig, SideStatus};
 pub use table::{LONGEST_SESSION_MS, MAX_SESSIONS};
 pub use totals::TotalsStatus;
