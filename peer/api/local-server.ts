@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, readFile, rm } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -9,6 +9,7 @@ import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { SOCKET_PATH_LIMIT_BYTES } from '../client/index.ts'
+import { makeFolder } from '../make-folder.ts'
 import { addManners, type Handlers, mount } from './mount.ts'
 import { streamGate } from './stream-gate.ts'
 
@@ -65,7 +66,7 @@ async function open(
     for (const socket of upgraded) socket.destroy()
   })
   await app.ready()
-  await mkdir(dirname(door.path), { recursive: true, mode: 0o755 })
+  await makeFolder(dirname(door.path), 0o755)
   await removeStale(door.path)
   await listen(app.server, door.path)
   await protect(door)

@@ -1,8 +1,9 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Peer, Via } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
+import { makeFolder } from '../make-folder.ts'
 
 /** The program as `ssh` must call it: absolute, since `npx` from another folder would fetch a stranger's package. */
 const PROGRAM = fileURLToPath(new URL('../bin/ropewalk.mjs', import.meta.url))
@@ -37,7 +38,7 @@ export function knownHostsFile(stateFolder: string): string {
  */
 export async function pinHostKeys(stateFolder: string, peers: readonly Peer[]): Promise<void> {
   const lines = peers.flatMap((peer) => peer.sshHostKeys.map((key) => `${hostKeyAlias(peer)} ${key}`))
-  await mkdir(stateFolder, { recursive: true, mode: 0o700 })
+  await makeFolder(stateFolder, 0o700)
   const file = knownHostsFile(stateFolder)
   await writeFile(`${file}.new`, `${lines.join('\n')}\n`, { mode: 0o600 })
   await rename(`${file}.new`, file)

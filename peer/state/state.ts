@@ -1,9 +1,10 @@
 import { watch } from 'node:fs'
-import { chmod, mkdir, readdir } from 'node:fs/promises'
+import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Claim } from '@ropewalk/shared/membership'
 import type { RememberedMember } from '../discovery/index.ts'
+import { makeFolder } from '../make-folder.ts'
 import {
   claimsFormat,
   type ExposedService,
@@ -67,7 +68,7 @@ const WRITE_WAIT_MS = 5_000
  */
 export async function openState(folder: string): Promise<State> {
   try {
-    await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    await makeFolder(folder, FOLDER_MODE)
     const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && name !== 'lost+found')
     const ours = names.length === 0 || names.some((name) => OURS.includes(name))
     if (!ours) {

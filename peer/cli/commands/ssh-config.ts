@@ -1,7 +1,8 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { SOCKET_PATH_LIMIT_BYTES } from '../../client/index.ts'
+import { makeFolder } from '../../make-folder.ts'
 import type { CommandSpec } from '../program.ts'
 import { pinHostKeys, sshOptions } from '../ssh-options.ts'
 import { allPeers } from './peers.ts'
@@ -54,7 +55,7 @@ function multiplexing(folder: string): string[] {
 
 /** The include must stand first: after a Host line it would belong to that host. */
 async function install(folder: string, text: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder, 0o700)
   await replace(join(folder, 'ropewalk.config'), text)
   const main = join(folder, 'config')
   const before = await readFile(main, 'utf8').catch((error: NodeJS.ErrnoException) => {
