@@ -18,6 +18,7 @@ export class RogueHost {
   readonly #host: Libp2p
 
   readonly #answer: Promise<AdmitAnswer>
+  #connection: Promise<Connection> | undefined
 
   private constructor(host: Libp2p, answer: Promise<AdmitAnswer>) {
     this.#host = host
@@ -72,9 +73,24 @@ export class RogueHost {
     return this.#host as unknown as DialingHost
   }
 
-  /** Opens a stream of a protocol. */
+  /** Opens a stream of a protocol; over a new connection when the other end has cut the last one. */
   async stream(address: string, protocol: string): Promise<Stream> {
-    return await (await this.dial(address)).newStream(protocol, { signal: AbortSignal.timeout(5_000) })
+    for (let attempts = 3; ; attempts--) {
+      this.#connection ??= this.#host.dial(multiaddr(address), { force: true, signal: AbortSignal.timeout(5_000) })
+      const used = this.#connection
+      try {
+        return await (await used).newStream(protocol, { signal: AbortSignal.timeout(5_000) })
+      } catch (error) {
+        if (this.#connection === used) {
+          this.#connection = undefined
+          used.then(
+            (connection) => connection.abort(new Error('cut')),
+            () => {},
+          )
+        }
+        if (attempts === 0) throw error
+      }
+    }
   }
 
   async stop(): Promise<void> {
