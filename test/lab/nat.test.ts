@@ -60,7 +60,9 @@ describe('NAT routers behave as they are named', () => {
     const one = await socket('easy', 4104)
     const other = await socket('other', 4104)
     sendTo(one, 'other', 4104, 'too-early')
-    // It has passed the internet and was refused at the other's door, which this one crosses.
+    sendTo(one, 'public-a', publicA.port, 'behind-it')
+    await publicA.receives('behind-it')
+    // The first has passed the internet before it and was refused at the other's door, which this one crosses.
     sendTo(other, 'easy', 4104, 'first')
     expect(await one.receives('first')).toMatchObject({ from: world.publicAddress('other'), port: 4104 })
     sendTo(one, 'other', 4104, 'second')
