@@ -89,6 +89,8 @@ describe('NAT routers behave as they are named', () => {
     const seen = await publicA.receives('forget-me')
     await forgotten('nat-short')
     publicA.send(seen.from, seen.port, 'too-late')
+    publicA.send(world.node('public-b').address, publicB.port, 'behind-the-late-one')
+    await publicB.receives('behind-the-late-one')
     sendTo(inside, 'public-a', publicA.port, 'again')
     await publicA.receives('again')
     publicA.send(seen.from, seen.port, 'in-time')
