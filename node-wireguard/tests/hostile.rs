@@ -3,10 +3,7 @@
 mod support;
 
 use node_wireguard::device::counters::word;
-use node_wireguard::device::{FilterConfig, ForwardSession, PathConfig, PathState};
-use node_wireguard::forwarder::{
-    Forwarder, ForwarderOptions, STRANGERS, SessionConfig, SideConfig,
-};
+use node_wireguard::device::{FilterConfig, PathState};
 use node_wireguard::noise::{Local, Protocol, ProtocolOptions, PublicKey, Timestamp};
 use node_wireguard::stun;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -54,11 +51,7 @@ fn other_port(packet: &[u8], port: u8) -> Vec<u8> {
 #[test]
 fn datagrams_that_were_recorded_do_nothing_when_they_come_again() {
     let (a, b, mut middle) = (Node::new(1), Node::new(2), Middle::new());
-    a.add(b.config());
-    b.add(a.config());
-    middle.between(a.address(0), b.address(0));
-    a.device.update_paths(b.key, vec![path(1, 0, middle.address())]).unwrap();
-    b.device.update_paths(a.key, vec![path(1, 0, middle.address())]).unwrap();
+    introduce_through(&mut middle, &a, &b);
     a.send(b.ip, b"once");
     let mut got = None;
     middle.pump("a packet", |_| {
@@ -129,17 +122,11 @@ fn garbage() -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn garbage_at_a_forwarder_leaves_the_flow_through_it_alone() {
     let (a, b) = (Node::new(1), Node::new(2));
-    let options = ForwarderOptions { listen: vec![local(0)], stun: true, strangers: STRANGERS };
-    let forwarder = Forwarder::open(options, Arc::new(|_| ())).unwrap();
+    let (forwarder, relayed) = forwarder();
     let relay = forwarder.addresses()[0];
-    let sides = [(11, [1; 32]), (12, [2; 32])].map(|(slot, secret)| SideConfig { slot, secret });
-    let session = SessionConfig { id: "s".into(), sides, lasts_ms: 600_000, quota_bytes: None };
-    forwarder.set_sessions(vec![session], &[]).unwrap();
-    for (node, other, slot, secret) in [(&a, &b, 11, [1; 32]), (&b, &a, 12, [2; 32])] {
+    for (node, other, slot) in [(&a, &b, 11), (&b, &a, 12)] {
         node.add(other.config());
-        let session = Some(ForwardSession { slot, secret });
-        let relayed = PathConfig { session, cost_class: 1, ..path(1, 0, relay) };
-        node.device.update_paths(other.key, vec![relayed]).unwrap();
+        node.device.update_paths(other.key, vec![relayed(slot)]).unwrap();
     }
     deliver(&a, &b, b"before");
     let stranger = UdpSocket::bind(local(0)).unwrap();
@@ -199,11 +186,7 @@ fn a_member_that_names_anothers_address_as_its_own_does_not_disturb_its_counting
 #[test]
 fn forged_messages_of_a_session_are_not_counted_for_its_path() {
     let (a, b, mut middle) = (Node::new(1), Node::new(2), Middle::new());
-    a.add(b.config());
-    b.add(a.config());
-    middle.between(a.address(0), b.address(0));
-    a.device.update_paths(b.key, vec![path(1, 0, middle.address())]).unwrap();
-    b.device.update_paths(a.key, vec![path(1, 0, middle.address())]).unwrap();
+    introduce_through(&mut middle, &a, &b);
     a.send(b.ip, b"once");
     middle.pump("a packet", |_| b.receive_within(Duration::from_millis(1)).is_some());
     let data = middle.seen.iter().rfind(|(from, bytes)| *from == a.address(0) && bytes[0] == 4);

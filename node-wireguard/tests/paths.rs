@@ -2,10 +2,7 @@
 
 mod support;
 
-use node_wireguard::device::{Event, ForwardSession, PathConfig, PathState, PeerConfig};
-use node_wireguard::forwarder::{
-    Forwarder, ForwarderOptions, STRANGERS, SessionConfig, SideConfig,
-};
+use node_wireguard::device::{Event, PathConfig, PathState, PeerConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -170,31 +167,21 @@ fn a_vanilla_peer_is_answered_where_it_was_heard_last() {
 #[test]
 fn the_first_packet_goes_by_the_relay_and_the_direct_path_takes_over() {
     let (a, b) = (Node::new(1), Node::new(2));
-    let options = ForwarderOptions { listen: vec![local(0)], stun: false, strangers: STRANGERS };
-    let forwarder = Forwarder::open(options, Arc::new(|_| ())).unwrap();
-    let relay = forwarder.addresses()[0];
-    let sides = [(11, [1; 32]), (12, [2; 32])].map(|(slot, secret)| SideConfig { slot, secret });
-    let session = SessionConfig { id: "s".into(), sides, lasts_ms: 60_000, quota_bytes: None };
-    forwarder.set_sessions(vec![session], &[]).unwrap();
+    let (forwarder, relayed) = forwarder();
     a.add(b.config());
     b.add(a.config());
-    let relayed = |slot, secret| PathConfig {
-        session: Some(ForwardSession { slot, secret }),
-        cost_class: 1,
-        ..path(1, 0, relay)
-    };
     let start = Instant::now();
     a.send(b.ip, b"first");
-    b.device.update_paths(a.key, vec![relayed(12, [2; 32])]).unwrap();
-    a.device.update_paths(b.key, vec![relayed(11, [1; 32])]).unwrap();
+    b.device.update_paths(a.key, vec![relayed(12)]).unwrap();
+    a.device.update_paths(b.key, vec![relayed(11)]).unwrap();
     assert_eq!(b.receive().as_deref(), Some(&b"first"[..]));
     println!("first packet by the relay after {:?}", start.elapsed());
     a.until_state(b.key, 1, PathState::Active);
     deliver(&b, &a, &[1; 1408 - 28]);
     let before = forwarder.status().unwrap().sessions[0].sides[0].packets;
     assert!(before > 0);
-    b.device.update_paths(a.key, vec![relayed(12, [2; 32]), path(2, 0, a.address(0))]).unwrap();
-    a.device.update_paths(b.key, vec![relayed(11, [1; 32]), path(2, 0, b.address(0))]).unwrap();
+    b.device.update_paths(a.key, vec![relayed(12), path(2, 0, a.address(0))]).unwrap();
+    a.device.update_paths(b.key, vec![relayed(11), path(2, 0, b.address(0))]).unwrap();
     a.until_state(b.key, 2, PathState::Active);
     b.until_state(a.key, 2, PathState::Active);
     a.until_state(b.key, 1, PathState::Standby);

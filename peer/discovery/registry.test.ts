@@ -1,20 +1,14 @@
 import { isRopewalkError } from '@ropewalk/shared/errors'
 import { generateSigningKey, generateWireguardKeys, parseName, type SigningKey } from '@ropewalk/shared/identity'
 import { silentLogger } from '@ropewalk/shared/logger'
-import {
-  type Bundle,
-  encodeBundle,
-  hashOfCertificate,
-  openCertificate,
-  openInvite,
-  signRevocations,
-} from '@ropewalk/shared/membership'
-import { RECORD_FUTURE_MS, RECORD_TTL_MS, signRecord } from '@ropewalk/shared/records'
+import { type Bundle, encodeBundle, signRevocations } from '@ropewalk/shared/membership'
+import { RECORD_FUTURE_MS, RECORD_TTL_MS } from '@ropewalk/shared/records'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { admitByRoot } from '../state/index.ts'
 import { Intake } from './intake.ts'
 import { Registry, type RegistryEvent } from './registry.ts'
 import { TestMesh } from './test-mesh.ts'
+import { emptyRecord } from './test-records.ts'
 
 const NOW = 1_750_000_000_000
 
@@ -43,19 +37,7 @@ function someone(name: string, nowMs = NOW, rights: readonly ('relay' | 'admit')
 }
 
 function record({ key, bundle }: Someone, change: { seq?: number; gone?: boolean } = {}): Uint8Array {
-  const invite = openInvite(mesh.network, bundle.invite).body
-  const certificateHash = hashOfCertificate(openCertificate(mesh.network, invite, bundle.certificate))
-  const nothing = {
-    addresses: [],
-    candidates: [],
-    relays: [],
-    services: [],
-    sshHostKeys: [],
-    routes: [],
-    neighbours: [],
-  }
-  return signRecord({ ...nothing, certificateHash, seq: now, ttlMs: RECORD_TTL_MS, nat: 'unknown', ...change }, key)
-    .bytes
+  return emptyRecord(key, bundle, { seq: now, ...change })
 }
 
 function codeOf(run: () => unknown): unknown {

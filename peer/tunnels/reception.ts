@@ -2,36 +2,21 @@ import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import type { Logger } from '@ropewalk/shared/logger'
-import { type Decision, evaluate, type Party, type Policy, type Wanted } from '@ropewalk/shared/policy'
-import {
-  encodeStreamMessage,
-  objectionTo,
-  TUNNEL_VERSION,
-  type TunnelMember,
-  type TunnelMembers,
-} from '@ropewalk/shared/tunnel'
-import type { Allowance, Place } from './allowance.ts'
+import { type Decision, evaluate, type Party, type Wanted } from '@ropewalk/shared/policy'
+import { encodeStreamMessage, objectionTo, TUNNEL_VERSION, type TunnelMember } from '@ropewalk/shared/tunnel'
+import type { Place } from './allowance.ts'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
 import { acceptInner, type InnerTls } from './inner-tls.ts'
-import type { LiveStreams } from './live-streams.ts'
-import type { Services } from './services.ts'
+import type { ProxiedDependencies } from './proxied.ts'
 import { dialTarget, type Target } from './target.ts'
 
 /** From the first byte of the inner TLS to the visitor's request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000
 
 /** What the agent decides with. */
-export interface ReceptionDependencies {
+export interface ReceptionDependencies extends ProxiedDependencies {
   readonly context: SecureContext
-  readonly members: TunnelMembers
-  readonly services: Services
-  readonly policy: () => Policy
-  readonly self: () => Party
-  readonly live: LiveStreams
-  readonly allowance: Allowance
-  readonly logger: Logger
 }
 
 /** How a stream came here. */

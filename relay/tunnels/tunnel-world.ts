@@ -276,3 +276,25 @@ export async function knock(relay: Relay, bytes?: Uint8Array): Promise<Socket> {
   if (bytes !== undefined) socket.write(bytes)
   return socket
 }
+
+/** A relay with a worker and an engineer. */
+export interface World {
+  readonly relay: Relay
+  readonly worker: Node
+  readonly engineer: Node
+}
+
+/** Starts one; `running` gets what is to be stopped, in that order. */
+export async function startWorld(
+  network: Network,
+  running: { stop(): Promise<void> }[],
+  settings: RelaySettings = {},
+): Promise<World> {
+  const relay = await startRelay(network, settings)
+  running.push(relay)
+  const worker = await startNode(network, { name: 'worker', relays: [relay], agent: true })
+  running.push(worker.tunnels)
+  const engineer = await startNode(network, { name: 'engineer', relays: [relay], agent: false })
+  running.push(engineer.tunnels)
+  return { relay, worker, engineer }
+}

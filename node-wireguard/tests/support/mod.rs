@@ -2,8 +2,11 @@
 #![allow(dead_code)]
 
 use node_wireguard::device::{
-    Device, DeviceOptions, Event, FilterConfig, FilterProtocol, FilterRule, InterfaceOptions,
-    PathConfig, PathState, PathStatus, PeerConfig, PublicKey,
+    Device, DeviceOptions, Event, FilterConfig, FilterProtocol, FilterRule, ForwardSession,
+    InterfaceOptions, PathConfig, PathState, PathStatus, PeerConfig, PublicKey,
+};
+use node_wireguard::forwarder::{
+    Forwarder, ForwarderOptions, STRANGERS, SessionConfig, SideConfig,
 };
 use node_wireguard::io::fd::seqpacket_pair;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -233,4 +236,30 @@ impl Middle {
     pub fn inject(&self, to: SocketAddr, bytes: &[u8]) {
         self.socket.send_to(bytes, to).unwrap();
     }
+}
+
+/// A forwarder with a session between two nodes, and the path through it for the one that has the slot 11 or 12.
+pub fn forwarder() -> (Forwarder, impl Fn(u32) -> PathConfig) {
+    const SLOTS: [(u32, [u8; 32]); 2] = [(11, [1; 32]), (12, [2; 32])];
+    let options = ForwarderOptions { listen: vec![local(0)], stun: true, strangers: STRANGERS };
+    let forwarder = Forwarder::open(options, Arc::new(|_| ())).unwrap();
+    let relay = forwarder.addresses()[0];
+    let sides = SLOTS.map(|(slot, secret)| SideConfig { slot, secret });
+    let session = SessionConfig { id: "s".into(), sides, lasts_ms: 60_000, quota_bytes: None };
+    forwarder.set_sessions(vec![session], &[]).unwrap();
+    let relayed = move |slot| {
+        let secret = SLOTS.iter().find(|(one, _)| *one == slot).unwrap().1;
+        let session = Some(ForwardSession { slot, secret });
+        PathConfig { session, cost_class: 1, ..path(1, 0, relay) }
+    };
+    (forwarder, relayed)
+}
+
+/// Two nodes that know each other by a path through a middle.
+pub fn introduce_through(middle: &mut Middle, a: &Node, b: &Node) {
+    a.add(b.config());
+    b.add(a.config());
+    middle.between(a.address(0), b.address(0));
+    a.device.update_paths(b.key, vec![path(1, 0, middle.address())]).unwrap();
+    b.device.update_paths(a.key, vec![path(1, 0, middle.address())]).unwrap();
 }

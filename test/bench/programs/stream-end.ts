@@ -1,4 +1,4 @@
-// One end of a TCP stream through a device of ours, in a process of its own: as a member without root has it, or with a TUN.
+// One end of a TCP stream through a device of ours, in a process of its byKernel: as a member without root has it, or with a TUN.
 // The bytes are made and swallowed by dd, which gets the stream's descriptor.
 //   node stream-end.ts SETTINGS   (JSON, see StreamEnd)
 import { spawn } from 'node:child_process'
@@ -22,7 +22,7 @@ const device = await Device.open({
 device.setFilter({ allow: [{ protocol: 'tcp' }] })
 device.updatePeers([{ publicKey: bytes(publicKey), allowedIps }])
 device.updatePaths(bytes(publicKey), [{ id: 1, local: 0, remote: endpoint, costClass: 0 }])
-const own = 'tun' in end.interface
+const byKernel = 'tun' in end.interface
 
 if (end.sendSeconds === undefined) await receive()
 else await send(end.sendSeconds)
@@ -30,7 +30,7 @@ await device.close()
 
 async function receive(): Promise<void> {
   const { promise: arrived, resolve } = Promise.withResolvers<Socket>()
-  if (own) {
+  if (byKernel) {
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       server.close()
       resolve(socket)
@@ -47,10 +47,10 @@ async function receive(): Promise<void> {
 }
 
 async function send(seconds: number): Promise<void> {
-  const socket = own
+  const socket = byKernel
     ? connect({ host: end.remoteAddress, port: PORT, timeout: DIAL_MS })
     : await device.dial({ address: end.remoteAddress, port: PORT, timeoutMs: DIAL_MS })
-  if (own) await once(socket, 'connect')
+  if (byKernel) await once(socket, 'connect')
   const words = [seconds.toString(), 'dd', 'if=/dev/zero', BLOCK]
   const dd = spawn('timeout', words, { stdio: ['ignore', socket, 'ignore'] })
   socket.destroy()
