@@ -23,6 +23,16 @@ export type {
   SessionOptions,
   SessionSide,
 } from './options.ts'
+export type { SpliceFault } from './splice-fault.ts'
+export {
+  type Identity,
+  makeIdentity,
+  type Secured,
+  type Splice,
+  type SpliceBytes,
+  type SpliceEnd,
+  Splicer,
+} from './splicer.ts'
 export type {
   DeviceStatus,
   ForwarderStatus,

@@ -11,6 +11,7 @@ import type {
   ScheduleMode,
   SessionOptions,
 } from './options.ts'
+import type { SpliceFault } from './splice-fault.ts'
 import type { DeviceStatus, ForwarderStatus, SocketInfo } from './status.ts'
 
 /** A TCP connection as a file descriptor, ours to close. */
@@ -72,6 +73,34 @@ export type NativeForwarder = {
   close(): Promise<void>
 }
 
+/** A certificate and its key, held by the engine. */
+export type NativeIdentity = object
+
+/** What becomes of a spliced stream: `type` says which of the fields are there. */
+export type NativeSpliceEvent = {
+  type: 'secured' | 'received' | 'closed'
+  stream: number
+  bytes?: Uint8Array
+  forth?: number
+  back?: number
+  fault?: SpliceFault
+  message?: string
+}
+
+export type NativeSplicer = {
+  join(a: number, b: number, toA: Uint8Array, toB: Uint8Array): number
+  secure(fd: number, head: Uint8Array, isServer: boolean, identity: NativeIdentity): number
+  send(stream: number, bytes: Uint8Array): void
+  receive(stream: number): void
+  part(stream: number, bytes: Uint8Array): void
+  attach(stream: number, fd: number, head: Uint8Array, first: Uint8Array): void
+  attachPair(stream: number, head: Uint8Array): number
+  cut(stream: number): void
+  counts(stream: number): number[] | null
+  takeEvents(): NativeSpliceEvent[]
+  close(): Promise<void>
+}
+
 /** Everything that the engine exports. */
 export type Native = {
   openDevice(options: DeviceOptions, helper: string, wake: () => void): Promise<NativeDevice>
@@ -79,6 +108,8 @@ export type Native = {
     options: { listen: Endpoint[]; stun: boolean; strangersPerSecond: number },
     failed: (message: string) => void,
   ): Promise<NativeForwarder>
+  openSplicer(wake: () => void): NativeSplicer
+  makeIdentity(certificate: Uint8Array, key: Uint8Array, protocol: string): NativeIdentity
   publicKeyOf(privateKey: Uint8Array): Uint8Array
   generatePrivateKey(): Uint8Array
   listenOnDevice(device: string, at: Endpoint): number

@@ -1,8 +1,7 @@
-import type { Duplex } from 'node:stream'
 import { type Peer, pageOf, type peerApi, type Status, type StreamQuery } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Service, serviceSchema } from '@ropewalk/shared/policy'
-import type { Handlers } from './api/index.ts'
+import type { Handlers, OpenedStream } from './api/index.ts'
 import type { Member } from './discovery/index.ts'
 import type { Rooms } from './rooms.ts'
 import { relaysOf } from './routes.ts'
@@ -73,7 +72,7 @@ export function localHandlers(rooms: Rooms, shutdown: () => void): Handlers<type
 }
 
 /** Opens a stream to a member's service for a program on this machine. @throws RopewalkError with the reason */
-export async function openLocalStream(rooms: Rooms, query: StreamQuery, signal: AbortSignal): Promise<Duplex> {
+export async function openLocalStream(rooms: Rooms, query: StreamQuery, signal: AbortSignal): Promise<OpenedStream> {
   const { nodeId } = findMember(rooms, query.peer)
   const { stream } = await rooms.tunnels.open({ nodeId, service: query.service, via: query.via, signal })
   return stream

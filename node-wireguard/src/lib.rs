@@ -1,7 +1,8 @@
 //! A userspace WireGuard engine with many paths per peer.
 //!
 //! `noise` is the protocol without I/O, `path` the choice among paths, `packet` what is inside, `io` the kernel's
-//! descriptors; `device` and `forwarder` put them together on threads; `face` is what Node sees.
+//! descriptors; `device` and `forwarder` put them together on threads; `splice` joins
+//! connections beside them; `face` is what Node sees.
 
 pub mod allowed_ips;
 pub mod crypto;
@@ -16,4 +17,5 @@ pub mod noise;
 pub mod packet;
 pub mod path;
 pub mod rootless;
+pub mod splice;
 pub mod stun;

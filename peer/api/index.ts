@@ -5,4 +5,4 @@ export {
   type LocalServerOptions,
 } from './local-server.ts'
 export { addManners, type Caller, type HandlerInput, type Handlers, type MountOptions, mount } from './mount.ts'
-export { splice } from './splice.ts'
+export type { OpenedStream } from './stream-gate.ts'

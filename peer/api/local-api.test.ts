@@ -3,14 +3,13 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Duplex, PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { peerApi } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLocalClient, findSocket } from '../client/index.ts'
-import { createLocalServer, type Handlers } from './index.ts'
+import { createLocalServer, type Handlers, type OpenedStream } from './index.ts'
 
 const unused = async () => {
   throw new RopewalkError('unsupported')
@@ -38,13 +37,15 @@ const handlers: Handlers<typeof peerApi> = {
 }
 
 /** Answers what it was sent, once the sender has ended: shows that half-close passes. */
-function echoAtEnd(): Duplex {
-  const [input, output] = [new PassThrough(), new PassThrough()]
-  text(input).then(
-    (all) => output.end(`got ${all}`),
-    () => output.destroy(),
-  )
-  return Duplex.from({ writable: input, readable: output })
+function echoAtEnd(): OpenedStream {
+  return {
+    join: (socket, first) =>
+      void text(socket).then(
+        (all) => socket.end(`got ${Buffer.from(first)}${all}`),
+        () => socket.destroy(),
+      ),
+    destroy: () => undefined,
+  }
 }
 
 describe('the local API', () => {

@@ -2,7 +2,6 @@ import { chmod, chown, readFile, rm } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { peerApi, type Scope, type StreamQuery } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
@@ -11,7 +10,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { SOCKET_PATH_LIMIT_BYTES } from '../client/index.ts'
 import { makeFolder } from '../make-folder.ts'
 import { addManners, type Handlers, mount } from './mount.ts'
-import { streamGate } from './stream-gate.ts'
+import { type OpenedStream, streamGate } from './stream-gate.ts'
 
 /** A door of the peer: who can open the socket file has its scopes. */
 export interface LocalDoor {
@@ -29,7 +28,7 @@ export interface LocalServerOptions {
 export interface LocalServerDependencies {
   readonly handlers: Handlers<typeof peerApi>
   /** Opens a stream to a member's service. @throws RopewalkError with the reason */
-  readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<Duplex>
+  readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<OpenedStream>
   readonly logger: Logger
 }
 

@@ -4,10 +4,17 @@ import type { Duplex } from 'node:stream'
 import { API_PREFIX, STREAM_UPGRADE, type StreamQuery, streamQuerySchema } from '@ropewalk/shared/api'
 import { PROBLEM_TYPE, RopewalkError, toProblem } from '@ropewalk/shared/errors'
 import type { Logger } from '@ropewalk/shared/logger'
-import { splice } from './splice.ts'
+
+/** A stream to a worker's service. */
+export interface OpenedStream {
+  /** Leads it to a socket; `first` was read of that already. */
+  join(socket: Socket, first: Uint8Array): void
+  /** Breaks it off. */
+  destroy(): void
+}
 
 export interface StreamGateOptions {
-  readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<Duplex>
+  readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<OpenedStream>
   /** Whether this door may open streams at all. */
   readonly allowed: boolean
   /** Every socket that left HTTP, so that a stop can end them. */
@@ -57,9 +64,8 @@ async function serve(
   upgraded.add(socket)
   socket.once('close', () => upgraded.delete(socket))
   socket.setTimeout(0)
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_UPGRADE}\r\n\r\n`)
-  if (head.length > 0) stream.write(head)
-  splice(socket, stream)
+  const answer = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_UPGRADE}\r\n\r\n`
+  socket.write(answer, () => stream.join(socket, head))
 }
 
 function refuse(socket: Socket, error: unknown): void {

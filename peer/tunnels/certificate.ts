@@ -1,17 +1,16 @@
 import 'reflect-metadata'
 import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
-import { createSecureContext, type SecureContext } from 'node:tls'
 import { cryptoProvider, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
 import type { SigningKey } from '@ropewalk/shared/identity'
 
 const ED25519 = { name: 'Ed25519' } as const
 
 /**
- * The TLS context of the inner TLS: a self-signed X.509 certificate on the node key. Nothing in it is believed but the
- * key; the dates span everything because membership has dates of its own.
+ * The certificate of the inner TLS, self-signed on the node key, and that key (PKCS #8), both DER. Nothing in it is believed
+ * but the key; the dates span everything because membership has dates of its own.
  */
-export async function innerContext(key: SigningKey): Promise<SecureContext> {
+export async function innerCertificate(key: SigningKey): Promise<{ certificate: Buffer; key: Buffer }> {
   cryptoProvider.set(globalThis.crypto)
   const privateKey = key.keyObject.toCryptoKey(ED25519, false, ['sign'])
   const publicKey = createPublicKey(key.keyObject).toCryptoKey(ED25519, true, ['verify'])
@@ -23,14 +22,10 @@ export async function innerContext(key: SigningKey): Promise<SecureContext> {
     signingAlgorithm: ED25519,
     keys: { privateKey, publicKey },
   })
-  return createSecureContext({
-    cert: certificate.toString('pem'),
-    key: key.keyObject.export({ format: 'pem', type: 'pkcs8' }),
-    minVersion: 'TLSv1.3',
-    sigalgs: 'ed25519',
-    // AES-128 first: the same safety for less work
-    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
-  })
+  return {
+    certificate: Buffer.from(certificate.rawData),
+    key: key.keyObject.export({ format: 'der', type: 'pkcs8' }),
+  }
 }
 
 /** A certificate and its key as PEM. */

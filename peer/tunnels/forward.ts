@@ -7,6 +7,7 @@ import type { Logger } from '@ropewalk/shared/logger'
 import { breakOff } from './break-off.ts'
 import { join } from './join.ts'
 import type { PortMapping } from './port-spec.ts'
+import { WorkerStream } from './worker-stream.ts'
 
 /** What a forward is made with. */
 export interface ForwardOptions {
@@ -15,7 +16,7 @@ export interface ForwardOptions {
 
 /** What it needs: a way to open streams, by the peer's own or by its socket. */
 export interface ForwardDependencies {
-  readonly open: (service: string, signal: AbortSignal) => Promise<Duplex>
+  readonly open: (service: string, signal: AbortSignal) => Promise<Duplex | WorkerStream>
   readonly logger: Logger
   /** Told about each connection that could not be opened: for the person who looks on. */
   readonly onRefused?: (service: string, error: RopewalkError) => void
@@ -43,7 +44,7 @@ export function createForward(options: ForwardOptions, dependencies: ForwardDepe
       gone.abort(new RopewalkError('aborted'))
     })
     dependencies.open(service, AbortSignal.any([gone.signal, stopped.signal])).then(
-      (stream) => join(socket, stream),
+      (stream) => (stream instanceof WorkerStream ? stream.join(socket) : join(socket, stream)),
       (cause: unknown) => {
         const error = toRopewalkError(cause)
         dependencies.logger.warn('forward refused', { service, code: error.code, reason: error.message })

@@ -1,7 +1,7 @@
 export type { AgentState } from './agent.ts'
 export type { AllowanceLimits } from './allowance.ts'
 export { breakOff } from './break-off.ts'
-export { innerContext, type PemPair, selfSignedWeb } from './certificate.ts'
+export { innerCertificate, type PemPair, selfSignedWeb } from './certificate.ts'
 export { type Channel, createChannel, errorOf, type Heartbeat } from './channel.ts'
 export { awaitGo, dialData } from './data-connection.ts'
 export { createForward, type Forward, type ForwardDependencies, type ForwardOptions } from './forward.ts'

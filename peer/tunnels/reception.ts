@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import type { SecureContext } from 'node:tls'
 import type { Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { type Decision, evaluate, type Party, type Wanted } from '@ropewalk/shared/policy'
@@ -7,16 +6,17 @@ import { encodeStreamMessage, objectionTo, TUNNEL_VERSION, type TunnelMember } f
 import type { Place } from './allowance.ts'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
-import { acceptInner, type InnerTls } from './inner-tls.ts'
+import { acceptInner, type InnerContext, type InnerTls } from './inner-tls.ts'
+import { dialLoopback } from './loopback.ts'
 import type { ProxiedDependencies } from './proxied.ts'
-import { dialTarget, type Target } from './target.ts'
+import { WorkerStream } from './worker-stream.ts'
 
 /** From the first byte of the inner TLS to the visitor's request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000
 
 /** What the agent decides with. */
 export interface ReceptionDependencies extends ProxiedDependencies {
-  readonly context: SecureContext
+  readonly context: InnerContext
 }
 
 /** How a stream came here. */
@@ -66,7 +66,6 @@ class Receiving implements Reception {
     raw.once('close', () => place.free())
     try {
       const inner = await acceptInner(raw, this.#with.context, arrival.signal)
-      inner.tls.on('error', () => undefined)
       try {
         await this.#admit(inner, arrival, place)
       } catch (error) {
@@ -92,17 +91,17 @@ class Receiving implements Reception {
     const decision = this.#decide(member, service)
     if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
     if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')
-    const target = await dialTarget(decision.target.port, signal)
-    if (inner.tls.destroyed) {
-      breakOff(target.socket)
+    const target = await dialLoopback(decision.target.port, signal)
+    if (inner.raw.destroyed) {
+      breakOff(target)
       throw new RopewalkError('stream-reset')
     }
-    inner.tls.write(encodeStreamMessage({ kind: 'accepted' }))
+    inner.secured.send(encodeStreamMessage({ kind: 'accepted' }))
     this.#run(inner, target, { member, service, bundle, head, arrival })
   }
 
   async #request(inner: InnerTls, signal: AbortSignal): Promise<Request> {
-    const { message, head } = await firstMessage(inner.tls, signal)
+    const { message, head } = await firstMessage(inner.secured, signal)
     if (message.kind !== 'request') throw new RopewalkError('protocol-error', 'A stream begins with its request')
     if (message.version !== TUNNEL_VERSION) throw new RopewalkError('version-mismatch')
     const { members } = this.#with
@@ -118,10 +117,11 @@ class Receiving implements Reception {
     return evaluate(policy(), { visitor, worker: self(), wanted: parseWanted(service), exposed: services.list() })
   }
 
-  #run(inner: InnerTls, target: Target, about: Request & { arrival: Arrival }): void {
+  #run(inner: InnerTls, target: Socket, about: Request & { arrival: Arrival }): void {
     const { member, service, bundle, head, arrival } = about
     const { live, members, logger, self } = this.#with
     const openedAt = Date.now()
+    const stream = new WorkerStream(inner, head)
     const describe = (): Stream => ({
       id: arrival.id,
       role: 'agent',
@@ -130,8 +130,8 @@ class Receiving implements Reception {
       agent: self().name,
       service,
       openedAt,
-      txBytes: target.socket.bytesWritten,
-      rxBytes: target.socket.bytesRead,
+      txBytes: stream.receivedBytes,
+      rxBytes: stream.sentBytes,
     })
     const ended = live.add({
       describe,
@@ -144,13 +144,14 @@ class Receiving implements Reception {
       cut: (reason) => {
         logger.info('stream cut', { id: arrival.id, visitor: member.name, service, code: reason.code })
         arrival.onCut?.(reason)
-        breakOff(inner.raw)
+        stream.destroy(reason)
       },
     })
-    const stop = (): void => breakOff(inner.raw)
+    const stop = (): void => stream.destroy()
     arrival.signal.addEventListener('abort', stop, { once: true })
     logger.info('stream opened', { id: arrival.id, visitor: member.name, service, via: arrival.via })
-    target.join(inner, head, () => {
+    stream.join(target)
+    void stream.closed.then(() => {
       arrival.signal.removeEventListener('abort', stop)
       ended()
       const { txBytes, rxBytes } = describe()
@@ -166,12 +167,11 @@ export function parseWanted(service: string): Wanted {
   return { protocol: port[2] === 'udp' ? 'udp' : 'tcp', port: Number(port[1]) }
 }
 
-function refuse({ tls, raw }: InnerTls, reason: RopewalkError): void {
-  if (tls.destroyed) return
+function refuse({ secured, raw }: InnerTls, reason: RopewalkError): void {
+  if (raw.destroyed) return
   // a bug tells the outside nothing
   const message = reason.code === 'internal' ? '' : reason.message.slice(0, 100)
-  tls.end(encodeStreamMessage({ kind: 'refused', code: reason.code, message }))
-  tls.resume()
+  secured.part(encodeStreamMessage({ kind: 'refused', code: reason.code, message }))
   const limit = setTimeout(() => breakOff(raw), 2000).unref()
-  tls.once('close', () => clearTimeout(limit))
+  raw.once('close', () => clearTimeout(limit))
 }

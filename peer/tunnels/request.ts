@@ -1,16 +1,15 @@
 import type { Socket } from 'node:net'
-import type { SecureContext } from 'node:tls'
 import { errorFromWire, RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import { encodeStreamMessage, type RelayAddress, TUNNEL_VERSION, type TunnelMembers } from '@ropewalk/shared/tunnel'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
-import { dialInner } from './inner-tls.ts'
-import { SegmentStream } from './segment-stream.ts'
+import { dialInner, type InnerContext } from './inner-tls.ts'
+import { WorkerStream } from './worker-stream.ts'
 
 /** What a request is made with. */
 export interface RequestOptions {
-  readonly context: SecureContext
+  readonly context: InnerContext
   readonly members: TunnelMembers
   /** The worker, as this node's own store knows it. */
   readonly expected: NodeId
@@ -20,7 +19,7 @@ export interface RequestOptions {
 
 /** A stream to a worker's service. */
 export interface VisitorStream {
-  readonly stream: SegmentStream
+  readonly stream: WorkerStream
   readonly id: string
   readonly via: 'mesh' | 'tunnel'
   readonly relay?: RelayAddress
@@ -30,20 +29,19 @@ export interface VisitorStream {
  * Speaks the visitor's part on a fresh connection to a worker: inner TLS, request, answer.
  * @throws RopewalkError the worker's refusal, `wrong-key`, `proof-failed`, `timeout`; `raw` is then gone
  */
-export async function requestStream(raw: Socket, options: RequestOptions): Promise<{ stream: SegmentStream }> {
+export async function requestStream(raw: Socket, options: RequestOptions): Promise<{ stream: WorkerStream }> {
   const inner = await dialInner(raw, options)
-  inner.tls.on('error', () => undefined)
   try {
     const { members, expected, service, signal } = options
     const member = members.member(expected)
     if (member === undefined || member.revoked) throw new RopewalkError('revoked', 'The worker is a member no more')
-    inner.tls.write(
+    inner.secured.send(
       encodeStreamMessage({ kind: 'request', version: TUNNEL_VERSION, service, bundle: members.bundle() }),
     )
-    const { message, head } = await firstMessage(inner.tls, signal)
+    const { message, head } = await firstMessage(inner.secured, signal)
     if (message.kind === 'refused') throw errorFromWire(message.code, message.message)
     if (message.kind !== 'accepted') throw new RopewalkError('protocol-error')
-    return { stream: new SegmentStream(inner, head) }
+    return { stream: new WorkerStream(inner, head) }
   } catch (error) {
     breakOff(raw)
     throw error

@@ -5,11 +5,13 @@ import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import type { Party, Policy } from '@ropewalk/shared/policy'
-import { MESH_STREAM_PORT, type RelayAddress, type TunnelMembers } from '@ropewalk/shared/tunnel'
+import { MESH_STREAM_PORT, type RelayAddress, STREAM_ALPN, type TunnelMembers } from '@ropewalk/shared/tunnel'
+import { makeIdentity, Splicer } from 'node-wireguard'
 import { type Agent, type AgentState, createAgent } from './agent.ts'
 import { type AllowanceLimits, createAllowance } from './allowance.ts'
-import { innerContext } from './certificate.ts'
+import { innerCertificate } from './certificate.ts'
 import type { Heartbeat } from './channel.ts'
+import type { InnerContext } from './inner-tls.ts'
 import { createLiveStreams } from './live-streams.ts'
 import { createMeshDoor, type MeshDoor } from './mesh-door.ts'
 import type { MeshNetwork } from './mesh-network.ts'
@@ -92,7 +94,7 @@ export function createTunnels(options: TunnelsOptions, dependencies: TunnelsDepe
 
 interface Running {
   readonly visitor: Visitor
-  readonly context: Awaited<ReturnType<typeof innerContext>>
+  readonly context: InnerContext
   readonly makeAgent: (relay: RelayAddress) => Agent
   readonly door: MeshDoor | undefined
 }
@@ -174,7 +176,9 @@ class PeerTunnels implements Tunnels {
   async #start(): Promise<void> {
     const { key, members, services, logger, mesh, policy, self } = this.#with
     const { heartbeat, limits = LIMITS, streamsPerRelay: maxStreams = 1_000 } = this.#options
-    const context = await innerContext(key)
+    const own = await innerCertificate(key)
+    const identity = makeIdentity(own.certificate, own.key, STREAM_ALPN)
+    const context = { identity, splicer: new Splicer() }
     const allowance = createAllowance(limits)
     const shared = { members, services, policy, self, live: this.#live, allowance, logger }
     const reception = createReception({ ...shared, context })
@@ -196,6 +200,7 @@ class PeerTunnels implements Tunnels {
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()))
     await this.#running?.door?.stop()
     await this.#running?.visitor.stop()
+    await this.#running?.context.splicer.close()
     this.#running = undefined
   }
 
@@ -256,7 +261,7 @@ class PeerTunnels implements Tunnels {
       },
       cut: (reason) => stream.destroy(reason),
     })
-    stream.once('close', ended)
+    void stream.closed.then(ended)
   }
 }
 

@@ -1,4 +1,3 @@
-import type { SecureContext } from 'node:tls'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
@@ -6,6 +5,7 @@ import type { Logger } from '@ropewalk/shared/logger'
 import type { ControlMessage, RelayAddress } from '@ropewalk/shared/tunnel'
 import { errorOf, type Heartbeat } from './channel.ts'
 import { awaitGo, dialData } from './data-connection.ts'
+import type { InnerContext } from './inner-tls.ts'
 import { dialRelay, type LinkDependencies, type RelayLink, streamText } from './relay-link.ts'
 import { requestStream, type VisitorStream } from './request.ts'
 
@@ -19,7 +19,7 @@ export interface VisitorOptions {
 
 /** What it needs of the peer. */
 export interface VisitorDependencies extends LinkDependencies {
-  readonly context: SecureContext
+  readonly context: InnerContext
   readonly logger: Logger
 }
 
@@ -127,7 +127,7 @@ class TunnelVisitor implements Visitor {
       await awaitGo(socket, either)
       const opened = await requestStream(socket, { ...this.#with, expected: nodeId, service, signal: either })
       streams.set(id, (reason) => opened.stream.destroy(reason))
-      opened.stream.once('close', () => streams.delete(id))
+      void opened.stream.closed.then(() => streams.delete(id))
       return { ...opened, id, via: 'tunnel', relay }
     } catch (error) {
       streams.delete(id)

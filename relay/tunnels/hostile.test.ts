@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
-import { innerContext, selfSignedWeb } from '@ropewalk/peer/tunnels'
-import { generateSigningKey } from '@ropewalk/shared/identity'
+import { innerCertificate, selfSignedWeb } from '@ropewalk/peer/tunnels'
+import { generateSigningKey, type SigningKey } from '@ropewalk/shared/identity'
 import {
   encodeHello,
   encodeStreamMessage,
@@ -15,7 +15,7 @@ import {
   TUNNEL_UPGRADE,
 } from '@ropewalk/shared/tunnel'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Splicer } from './index.ts'
+import type { Joiner } from './index.ts'
 import {
   bundleOf,
   knock,
@@ -44,10 +44,11 @@ afterEach(async () => {
 
 const world = (settings: RelaySettings = {}): Promise<World> => startWorld(network, running, settings)
 
-/** A splicer that does what an attacker at the relay would, on the two raw connections of a pair. */
-function attacking(attack: (visitor: Socket, agent: Socket) => void): Splicer {
-  return (a, b, closed) => {
+/** A joiner that does what an attacker at the relay would, on the two raw connections of a pair. */
+function attacking(attack: (visitor: Socket, agent: Socket) => void): Joiner {
+  return ({ a, b, greeting, closed }) => {
     let open = 2
+    for (const socket of [a, b]) socket.write(greeting)
     for (const socket of [a, b]) {
       socket.on('error', () => undefined)
       socket.once('close', () => --open === 0 && closed({ forth: 0, back: 0 }))
@@ -61,13 +62,22 @@ async function attackersContext(): Promise<SecureContext> {
   return createSecureContext(await selfSignedWeb('attacker'))
 }
 
+/** What a member has, in the hands of an attacker. */
+async function memberContext(key: SigningKey): Promise<SecureContext> {
+  const { certificate } = await innerCertificate(key)
+  return createSecureContext({
+    cert: new X509Certificate(certificate).toString(),
+    key: key.keyObject.export({ format: 'pem', type: 'pkcs8' }),
+  })
+}
+
 describe('a relay under an attacker’s hand', () => {
   test('cannot stand in for the worker, with a certificate or with a member’s key', async () => {
     const insider = generateSigningKey()
     network.add('insider', insider)
-    for (const context of [await attackersContext(), await innerContext(insider)]) {
+    for (const context of [await attackersContext(), await memberContext(insider)]) {
       const heard: Buffer[] = []
-      const splicer = attacking((visitor) => {
+      const joiner = attacking((visitor) => {
         const tls = new TLSSocket(visitor, {
           isServer: true,
           secureContext: context,
@@ -78,7 +88,7 @@ describe('a relay under an attacker’s hand', () => {
         tls.on('error', () => undefined)
         tls.on('data', (chunk) => heard.push(chunk))
       })
-      const { worker, engineer } = await world({ splicer })
+      const { worker, engineer } = await world({ joiner })
       await serve(worker, 'echo', (socket) => socket.pipe(socket))
       await expect(open(engineer, worker, 'echo')).rejects.toMatchObject({ exitCode: 5 })
       // not one byte of the request was said to it
@@ -90,9 +100,9 @@ describe('a relay under an attacker’s hand', () => {
   test('cannot open a stream in a member’s name, whatever bundle it shows', async () => {
     const stranger = generateSigningKey()
     const answers: unknown[] = []
-    const context = await innerContext(stranger)
+    const context = await memberContext(stranger)
     let shown: Uint8Array = new Uint8Array(0)
-    const splicer = attacking((visitor, agent) => {
+    const joiner = attacking((visitor, agent) => {
       const tls = connectTls({
         socket: agent,
         secureContext: context,
@@ -106,7 +116,7 @@ describe('a relay under an attacker’s hand', () => {
       tls.on('close', () => visitor.destroy())
       tls.write(encodeStreamMessage({ kind: 'request', version: 1, service: 'echo', bundle: shown }))
     })
-    const { worker, engineer } = await world({ splicer })
+    const { worker, engineer } = await world({ joiner })
     const server = await serve(worker, 'echo', (socket) => socket.pipe(socket))
     for (const bundle of [bundleOf(engineer.key), bundleOf(worker.key), bundleOf(stranger), new Uint8Array(9)]) {
       shown = bundle
@@ -126,14 +136,14 @@ describe('a relay under an attacker’s hand', () => {
     const spoken: Buffer[] = []
     let how: object = {}
     let bundle: Uint8Array = new Uint8Array(0)
-    const splicer = attacking((visitor, agent) => {
+    const joiner = attacking((visitor, agent) => {
       const tls = connectTls({ socket: agent, rejectUnauthorized: false, ...how })
       tls.on('error', () => undefined)
       tls.on('data', (chunk) => spoken.push(chunk))
       tls.on('close', () => visitor.destroy())
       tls.write(encodeStreamMessage({ kind: 'request', version: 1, service: 'echo', bundle }))
     })
-    const { worker, engineer } = await world({ splicer })
+    const { worker, engineer } = await world({ joiner })
     bundle = bundleOf(engineer.key)
     const server = await serve(worker, 'echo', (socket) => socket.pipe(socket))
     const other = await attackersContext()
@@ -152,7 +162,7 @@ describe('a relay under an attacker’s hand', () => {
   })
 
   test('cannot cut a stream short and have it taken for whole', async () => {
-    const splicer = attacking((visitor, agent) => {
+    const joiner = attacking((visitor, agent) => {
       let passed = 0
       visitor.pipe(agent)
       agent.on('data', (chunk) => {
@@ -165,7 +175,7 @@ describe('a relay under an attacker’s hand', () => {
         }
       })
     })
-    const { worker, engineer } = await world({ splicer })
+    const { worker, engineer } = await world({ joiner })
     await serve(worker, 'file', (socket) => {
       socket.write(randomBytes(400_000))
       socket.write(randomBytes(400_000))
@@ -183,7 +193,7 @@ describe('a relay under an attacker’s hand', () => {
 
   test('cannot change a byte, nor read one', async () => {
     const seen: Buffer[] = []
-    const splicer = attacking((visitor, agent) => {
+    const joiner = attacking((visitor, agent) => {
       visitor.on('data', (chunk) => {
         seen.push(chunk)
         agent.write(chunk)
@@ -194,7 +204,7 @@ describe('a relay under an attacker’s hand', () => {
         visitor.write(chunk)
       })
     })
-    const { worker, engineer } = await world({ splicer })
+    const { worker, engineer } = await world({ joiner })
     const canary = 'the canary sings in the tunnel'
     await serve(worker, 'file', (socket) => {
       socket.once('data', () => {

@@ -1,9 +1,9 @@
 export type { TunnelEvent } from './events.ts'
 export { createFront, type Front, type FrontDependencies, type FrontOptions } from './front.ts'
+export type { Joiner, Joint, JointOptions } from './joint.ts'
 export { createTunnelMetrics, type TunnelMetrics } from './metrics.ts'
 export { createNoiseLimit, type NoiseLimit } from './noise.ts'
 export { createSources, type SourceLimits, type Sources } from './sources.ts'
-export type { Splice, Splicer } from './splice.ts'
 export {
   createRelayTunnels,
   type RelayTunnels,

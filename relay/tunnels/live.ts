@@ -2,10 +2,11 @@ import type { Stream } from '@ropewalk/shared/api'
 import { isErrorCode, RopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
 import { GO } from '@ropewalk/shared/tunnel'
+import type { SpliceBytes } from 'node-wireguard'
 import type { TunnelEvent } from './events.ts'
+import type { Joiner, Joint } from './joint.ts'
 import { keyOf, type Pair } from './pairing.ts'
 import type { Session } from './session.ts'
-import type { Splice, Splicer } from './splice.ts'
 
 /** The streams that run through the relay. */
 export interface LiveStreams {
@@ -29,18 +30,18 @@ export interface LiveStreams {
 export type End = 'agent' | 'visitor'
 
 /** No streams. */
-export function createLiveStreams(splicer: Splicer, onEvent: (event: TunnelEvent) => void): LiveStreams {
-  return new Streams(splicer, onEvent)
+export function createLiveStreams(joiner: Joiner, onEvent: (event: TunnelEvent) => void): LiveStreams {
+  return new Streams(joiner, onEvent)
 }
 
 interface Live extends Pair {
   readonly id: string
   readonly openedAt: number
-  readonly splice: Splice
+  readonly joint: Joint
 }
 
 class Streams implements LiveStreams {
-  readonly #splicer: Splicer
+  readonly #join: Joiner
   readonly #onEvent: (event: TunnelEvent) => void
   readonly #live = new Map<string, Live>()
   /** The agents' own ids of the same streams. */
@@ -48,8 +49,8 @@ class Streams implements LiveStreams {
   readonly #counts = { agent: new Map<NodeId, number>(), visitor: new Map<NodeId, number>() }
   readonly #reasons = new Map<string, RopewalkError>()
 
-  constructor(splicer: Splicer, onEvent: (event: TunnelEvent) => void) {
-    this.#splicer = splicer
+  constructor(joiner: Joiner, onEvent: (event: TunnelEvent) => void) {
+    this.#join = joiner
     this.#onEvent = onEvent
   }
 
@@ -64,12 +65,13 @@ class Streams implements LiveStreams {
   join(pair: Pair): void {
     const id = keyOf(pair.visit.stream)
     const openedAt = Date.now()
-    // first, so that nothing gets before it
-    const go = Uint8Array.of(GO)
-    pair.visit.socket.write(go)
-    pair.answer.socket.write(go)
-    const splice = this.#splicer(pair.visit.socket, pair.answer.socket, (bytes) => this.#closed(live, bytes))
-    const live: Live = { ...pair, id, openedAt, splice }
+    const joint = this.#join({
+      a: pair.visit.socket,
+      b: pair.answer.socket,
+      greeting: Uint8Array.of(GO),
+      closed: (bytes) => this.#closed(live, bytes),
+    })
+    const live: Live = { ...pair, id, openedAt, joint }
     this.#live.set(id, live)
     this.#byAgent.set(keyOf(pair.answer.stream), id)
     this.#count(live, 1)
@@ -77,15 +79,15 @@ class Streams implements LiveStreams {
   }
 
   list(): Stream[] {
-    return [...this.#live.values()].map(({ id, visitor, agent, openedAt, splice }) => ({
+    return [...this.#live.values()].map(({ id, visitor, agent, openedAt, joint }) => ({
       id,
       role: 'relay',
       via: 'tunnel',
       visitor: visitor.member.name,
       agent: agent.member.name,
       openedAt,
-      txBytes: splice.bytes.forth,
-      rxBytes: splice.bytes.back,
+      txBytes: joint.bytes.forth,
+      rxBytes: joint.bytes.back,
     }))
   }
 
@@ -122,10 +124,10 @@ class Streams implements LiveStreams {
     const about = { code: reason.code, message: reason.message.slice(0, 100) }
     live.visitor.channel.send({ kind: 'reset', stream: live.visit.stream, ...about })
     live.agent.channel.send({ kind: 'reset', stream: live.answer.stream, ...about })
-    live.splice.cut()
+    live.joint.cut()
   }
 
-  #closed(live: Live, { forth, back }: Splice['bytes']): void {
+  #closed(live: Live, { forth, back }: SpliceBytes): void {
     const code = this.#reasons.get(live.id)?.code
     this.#reasons.delete(live.id)
     this.#live.delete(live.id)

@@ -35,10 +35,11 @@ describe('streams over the mesh', () => {
     expect(via).toBe('mesh')
     expect(relay.tunnels.streams()).toEqual([])
     expect(worker.tunnels.streams()).toMatchObject([{ via: 'mesh', visitor: 'engineer', service: 'echo' }])
-    stream.end('x')
-    expect((await read(stream)).toString()).toBe('x')
+    const duplex = stream.duplex()
+    duplex.end('x')
+    expect((await read(duplex)).toString()).toBe('x')
     await expect(openBy('mesh', 'other')).rejects.toMatchObject({ code: 'not-exposed' })
-    const live = (await openBy('mesh')).stream
+    const live = (await openBy('mesh')).stream.duplex()
     const failed = once(live, 'error')
     network.revoke(engineer.key)
     await failed

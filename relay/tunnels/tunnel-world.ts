@@ -25,8 +25,8 @@ import {
   createRelayTunnels,
   createSources,
   createWebDoor,
+  type Joiner,
   type RelayTunnels,
-  type Splicer,
 } from './index.ts'
 
 /** A network of a few members for tests: a bundle is the node id, and the list below says who belongs. */
@@ -100,7 +100,7 @@ export interface Relay {
 
 /** How a test's relay differs from an honest one with defaults. */
 export interface RelaySettings {
-  readonly splicer?: Splicer
+  readonly joiner?: Joiner
   readonly port?: number
   readonly key?: SigningKey
   readonly perSource?: number
@@ -114,7 +114,7 @@ export async function startRelay(network: Network, settings: RelaySettings = {})
   if (settings.key === undefined) network.add('relay', key)
   const events: TunnelEvent[] = []
   const sources = createSources({ perSource: settings.perSource ?? 256, total: 4096 })
-  const { timeoutMs, maxStreamsEach, splicer } = settings
+  const { timeoutMs, maxStreamsEach, joiner } = settings
   const tunnels = createRelayTunnels(
     {
       ...(timeoutMs === undefined ? {} : { proofTimeoutMs: timeoutMs }),
@@ -126,7 +126,7 @@ export async function startRelay(network: Network, settings: RelaySettings = {})
       sources,
       logger: silentLogger,
       onEvent: (event) => events.push(event),
-      ...(splicer === undefined ? {} : { splicer }),
+      ...(joiner === undefined ? {} : { joiner }),
     },
   )
   const web = createHttps(await selfSignedWeb('127.0.0.1'), (_request, response) => response.end('web'))
@@ -239,7 +239,7 @@ export async function serve(
 /** Opens a stream by tunnel. */
 export async function open(from: Node, to: Node, service: string): Promise<Duplex> {
   const wish = { nodeId: to.key.nodeId, service, via: 'tunnel' as const, signal: AbortSignal.timeout(20_000) }
-  return (await from.tunnels.open(wish)).stream
+  return (await from.tunnels.open(wish)).stream.duplex()
 }
 
 /** All that a stream gives until its end. */

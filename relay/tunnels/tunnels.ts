@@ -18,15 +18,16 @@ import {
   refusalByte,
   type TunnelMembers,
 } from '@ropewalk/shared/tunnel'
+import { Splicer } from 'node-wireguard'
 import type { TunnelEvent } from './events.ts'
 import { createGate, type Gate } from './gate.ts'
+import { type Joiner, type Joint, type JointOptions, joinBy } from './joint.ts'
 import { createLiveStreams, type LiveStreams } from './live.ts'
 import { createNoiseLimit } from './noise.ts'
 import { createPairing, type Pairing, sayNo } from './pairing.ts'
 import { readHello } from './read-hello.ts'
 import type { Pooled, Session } from './session.ts'
 import type { Sources } from './sources.ts'
-import { pipeSplice, type Splicer } from './splice.ts'
 
 /** Most control streams of one member in one role: its own, and those that have died without a word. */
 const MAX_CONTROLS_EACH = 16
@@ -50,7 +51,7 @@ export interface TunnelsDependencies {
   readonly logger: Logger
   /** For the audit log and the metrics. */
   readonly onEvent?: (event: TunnelEvent) => void
-  readonly splicer?: Splicer
+  readonly joiner?: Joiner
 }
 
 /** What there is now. */
@@ -95,6 +96,7 @@ class Hub implements RelayTunnels {
   readonly #noise = createNoiseLimit()
   readonly #undo: (() => void)[] = []
   readonly #life: Startable
+  #splicer: Splicer | undefined
   #stopped = false
 
   constructor(options: TunnelsOptions, dependencies: TunnelsDependencies) {
@@ -102,7 +104,9 @@ class Hub implements RelayTunnels {
     this.#with = dependencies
     this.#maxStreams = maxStreamsEach
     this.#proofTimeoutMs = proofTimeoutMs
-    this.#live = createLiveStreams(dependencies.splicer ?? pipeSplice, (event) => this.#event(event))
+    this.#live = createLiveStreams(dependencies.joiner ?? ((options) => this.#join(options)), (event) =>
+      this.#event(event),
+    )
     this.#gate = createGate(
       { maxStreams: maxStreamsEach, proofTimeoutMs, insecureLoopback, heartbeat },
       {
@@ -190,7 +194,14 @@ class Hub implements RelayTunnels {
     const sessions = [...this.#sessions.values()]
     for (const { channel } of sessions) channel.close(reason)
     await Promise.all(sessions.map(({ channel }) => channel.closed))
+    await this.#splicer?.close()
     this.#gate.destroy()
+  }
+
+  /** Its threads are started with the first stream. */
+  #join(options: JointOptions): Joint {
+    this.#splicer ??= new Splicer()
+    return joinBy(this.#splicer, options)
   }
 
   #enter(session: Session): void {

@@ -25,14 +25,6 @@ export type { TunnelMember, TunnelMembers } from './members.ts'
 export { createOnceWindow, type OnceWindow } from './once.ts'
 export { type ProofInput, type ProofRole, signProof, verifyProof } from './proof.ts'
 export { parseRelayUrl, type RelayAddress } from './relay-address.ts'
-export {
-  END_SEGMENT,
-  MAX_SEGMENT_BYTES,
-  SEGMENT_PREFIX_BYTES,
-  type SegmentReader,
-  segmentPrefix,
-  segmentReader,
-} from './segment.ts'
 export { type Admitted, objectionTo } from './standing.ts'
 export { encodeStreamMessage, type StreamMessage, streamDecoder } from './stream.ts'
 export * from './wire.ts'

@@ -14,8 +14,6 @@ import {
   partsOf,
   refusalByte,
   refusalCode,
-  segmentPrefix,
-  segmentReader,
   signProof,
   streamDecoder,
   streamIdOf,
@@ -245,32 +243,5 @@ describe('the head of a stream', () => {
     const refused = { kind: 'refused' as const, code: 'not-exposed', message: 'no' }
     for (const message of [accepted, refused])
       expect(streamDecoder().push(encodeStreamMessage(message))).toEqual([message])
-  })
-})
-
-describe('segments', () => {
-  test('give back the bytes, however they were framed and cut, and know their end', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 })),
-        fc.array(fc.nat(), { maxLength: 9 }),
-        (parts, places) => {
-          const framed = [...parts.flatMap((part) => [segmentPrefix(part.length), part]), new Uint8Array(4)]
-          const reader = segmentReader()
-          const out: Uint8Array[] = []
-          for (const chunk of cut(Buffer.concat(framed), places)) reader.read(chunk, (bytes) => out.push(bytes))
-          expect(Buffer.concat(out)).toEqual(Buffer.concat(parts))
-          expect(reader.ended).toBe(true)
-        },
-      ),
-    )
-  })
-
-  test('a cut stream is not ended; bytes after the end and giant lengths are refused', () => {
-    const reader = segmentReader()
-    reader.read(Buffer.concat([segmentPrefix(5), Buffer.from('abc')]), () => undefined)
-    expect(reader.ended).toBe(false)
-    expect(() => segmentReader().read(Uint8Array.of(0, 0, 0, 0, 1), () => undefined)).toThrow('after the end')
-    expect(() => segmentReader().read(Uint8Array.of(255, 255, 255, 255), () => undefined)).toThrow('over its limit')
   })
 })

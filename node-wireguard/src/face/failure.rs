@@ -1,6 +1,7 @@
 use crate::device::DeviceError;
 use crate::forwarder::ForwarderError;
 use crate::rootless::RootlessError;
+use crate::splice::SpliceError;
 use std::fmt::Display;
 use std::io;
 
@@ -97,6 +98,15 @@ impl From<ForwarderError> for Failure {
             ForwarderError::SlotTaken(_) => Self::new("SLOT_TAKEN", error),
             ForwarderError::Lifetime(_) | ForwarderError::NoAddress => Self::invalid(error),
             ForwarderError::TooMany => Self::new("TOO_MANY", error),
+        }
+    }
+}
+
+impl From<SpliceError> for Failure {
+    fn from(error: SpliceError) -> Self {
+        match &error {
+            SpliceError::Closed => Self::new("CLOSED", error),
+            SpliceError::Io(source) => Self::io(&error, source),
         }
     }
 }

@@ -8,6 +8,7 @@ mod keys;
 mod listening;
 mod mailbox;
 mod options;
+mod splicer;
 mod status;
 mod streams;
 mod value;

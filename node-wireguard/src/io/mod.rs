@@ -2,6 +2,7 @@
 
 mod batch;
 pub mod clock;
+mod connection;
 pub mod fd;
 pub mod namespace;
 pub mod netlink;
@@ -13,6 +14,7 @@ mod tun;
 mod udp;
 
 pub use batch::{Batch, PREFIX};
+pub use connection::{Connection, stream_pair};
 pub use netlink::{LinkConfig, Netlink};
 pub use poll::{Event, Events, Interest, Poller, Waker};
 pub use shared::shared_words;
