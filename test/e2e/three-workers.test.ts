@@ -20,6 +20,7 @@ let mesh: MeshWorld
 
 beforeAll(async () => {
   mesh = await MeshWorld.open()
+  await Promise.all(WORKERS.map((name) => mesh.node(name).exec('ssh-keygen', ['-A'])))
   await Promise.all(WORKERS.map((name) => mesh.start(name, { args: ['--expose', 'ssh,web=8000,jupyter=8888'] })))
   await Promise.all(WORKERS.map((name) => mesh.ready(name)))
 }, 60_000)
@@ -206,7 +207,6 @@ async function startSshd(name: string): Promise<void> {
   const node = mesh.node(name)
   const folder = join(mesh.folder, `sshd-${name}`)
   await mkdir(folder)
-  await node.exec('sh', ['-c', 'ssh-keygen -A >/dev/null'])
   const config = join(folder, 'sshd_config')
   const lines = [
     'Port 22',
