@@ -41,7 +41,10 @@ export interface Secured extends Splice {
   receive(): Promise<Uint8Array | undefined>
   /** Sends bytes and ends our direction; what still comes is thrown away. */
   part(bytes: Uint8Array): void
-  /** Joins it to a socket. `head` is what was received of the stream already, `first` what goes before the socket's bytes. */
+  /**
+   * Joins it to a socket. `head` is what was received of the stream already, `first` what goes before the socket's bytes.
+   * When the socket is closed already, the TLS is broken off.
+   */
   attach(socket: Socket, head: Uint8Array, first?: Uint8Array): void
   /** Joins it to a new socket. After a fault that is destroyed with an error; destroying it early breaks the splice off. */
   duplex(head: Uint8Array, errorOf: (end: SpliceEnd) => Error): Socket
@@ -72,31 +75,27 @@ export class Splicer implements AsyncDisposable {
   }
 
   /**
-   * Joins two sockets; `toA` and `toB` are written into them before anything else. Nobody else may read or write them.
-   * @throws {WireguardError} `CLOSED` also when one of the sockets is
+   * Joins two sockets; `toA` and `toB` are written into them before anything else. Nobody else may read or write them. When
+   * one of them is closed already, so is the splice, by a fault.
    */
   join(a: Socket, b: Socket, toA: Uint8Array = NOTHING, toB: Uint8Array = NOTHING): Splice {
-    const [one, two] = [takeOver(a), takeOver(b)]
-    const first = [Buffer.concat([toA, two.head]), Buffer.concat([toB, one.head])] as const
-    const stream = calling(() => this.#native.join(one.fd, two.fd, ...first))
-    const splice = new OpenSplice(this.#native, stream, { forth: one.head.length, back: two.head.length })
-    this.#add(stream, splice)
-    splice.follow(a)
-    splice.follow(b)
+    const splice = new OpenSplice(this.#native)
+    this.#begin(splice, [a, b], () => {
+      const [one, two] = [takeOver(a), takeOver(b)]
+      splice.before = { forth: one.head.length, back: two.head.length }
+      return this.#native.join(one.fd, two.fd, Buffer.concat([toA, two.head]), Buffer.concat([toB, one.head]))
+    })
     return splice
   }
 
-  /**
-   * Begins TLS on a socket, which nobody else may read or write from here on.
-   * @throws {WireguardError} `CLOSED` also when the socket is
-   */
+  /** Begins TLS on a socket, which nobody else may read or write from here on. When that is closed already, so is the TLS. */
   secure(socket: Socket, side: 'client' | 'server', identity: Identity): Secured {
-    const { fd, head } = takeOver(socket)
-    const stream = calling(() => this.#native.secure(fd, head, side === 'server', identity.native))
-    const splice = new OpenSecured(this.#native, stream)
-    this.#add(stream, splice)
-    splice.follow(socket)
-    return splice
+    const secured = new OpenSecured(this.#native)
+    this.#begin(secured, [socket], () => {
+      const { fd, head } = takeOver(socket)
+      return this.#native.secure(fd, head, side === 'server', identity.native)
+    })
+    return secured
   }
 
   /** Breaks all off and joins the threads; idempotent. */
@@ -109,8 +108,15 @@ export class Splicer implements AsyncDisposable {
     return this.close()
   }
 
-  #add(stream: number, splice: OpenSplice): void {
-    this.#open.set(stream, splice)
+  #begin(splice: OpenSplice, sockets: readonly Socket[], begin: () => number): void {
+    try {
+      splice.stream = calling(begin)
+      this.#open.set(splice.stream, splice)
+      for (const socket of sockets) splice.follow(socket)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      splice.told({ type: 'closed', stream: 0, fault: 'reset', message })
+    }
   }
 
   #wake(): void {
@@ -123,16 +129,16 @@ export class Splicer implements AsyncDisposable {
 }
 
 class OpenSplice implements Splice {
+  /** Its number in the engine. */
+  stream = 0
+  /** Bytes that Node had read before. */
+  before: SpliceBytes = { forth: 0, back: 0 }
   protected readonly native: NativeSplicer
-  protected readonly stream: number
-  readonly #before: SpliceBytes
   readonly #end = Promise.withResolvers<SpliceEnd>()
   #last: SpliceBytes | undefined
 
-  constructor(opened: NativeSplicer, stream: number, before: SpliceBytes = { forth: 0, back: 0 }) {
+  constructor(opened: NativeSplicer) {
     this.native = opened
-    this.stream = stream
-    this.#before = before
   }
 
   get closed(): Promise<SpliceEnd> {
@@ -166,7 +172,7 @@ class OpenSplice implements Splice {
   }
 
   #sum(forth: number, back: number): SpliceBytes {
-    return { forth: this.#before.forth + forth, back: this.#before.back + back }
+    return { forth: this.before.forth + forth, back: this.before.back + back }
   }
 }
 
@@ -195,9 +201,13 @@ class OpenSecured extends OpenSplice implements Secured {
   }
 
   attach(socket: Socket, head: Uint8Array, first: Uint8Array = NOTHING): void {
-    const taken = takeOver(socket)
-    calling(() => this.native.attach(this.stream, taken.fd, head, Buffer.concat([first, taken.head])))
-    this.follow(socket)
+    try {
+      const taken = takeOver(socket)
+      calling(() => this.native.attach(this.stream, taken.fd, head, Buffer.concat([first, taken.head])))
+      this.follow(socket)
+    } catch {
+      this.cut()
+    }
   }
 
   duplex(head: Uint8Array, errorOf: (end: SpliceEnd) => Error): Socket {
@@ -243,10 +253,10 @@ interface Handle {
  * Node reads the socket no more; what it had read already is the head. Node offers no public way to a socket's
  * descriptor: its handle has been the way since its beginnings.
  */
-function takeOver(socket: Socket): { fd: number; head: Buffer } {
+function takeOver(socket: Socket): { readonly fd: number; readonly head: Buffer } {
   const handle = (socket as unknown as { readonly _handle: Handle | null })._handle
-  if (socket.destroyed || handle === null || handle.fd < 0) {
-    throw new WireguardError('ERR_WIREGUARD_CLOSED', 'the connection is closed')
+  if (socket.destroyed || socket.connecting || handle === null || handle.fd < 0) {
+    throw new WireguardError('ERR_WIREGUARD_CLOSED', 'the connection is not open')
   }
   if (socket.writableLength > 0) {
     throw new WireguardError('ERR_WIREGUARD_INVALID_ARGUMENT', 'the connection still has something to write')

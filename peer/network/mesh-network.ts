@@ -18,6 +18,7 @@ export function createMeshNetwork(device: Device, own: MeshAddresses, tunName: s
 }
 
 class KernelNetwork implements EchoNetwork {
+  readonly isKernels = true
   readonly #tcp: MeshNetwork
 
   constructor(own: MeshAddresses, tunName: string) {
@@ -56,10 +57,12 @@ class KernelNetwork implements EchoNetwork {
 }
 
 class EngineNetwork implements EchoNetwork {
+  readonly isKernels: boolean
   readonly #device: Device
 
   constructor(device: Device) {
     this.#device = device
+    this.isKernels = device.backend !== 'netstack'
   }
 
   async dial(target: MeshTarget): Promise<Socket> {

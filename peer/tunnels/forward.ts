@@ -1,11 +1,13 @@
 import { once } from 'node:events'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
+import { Splicer } from 'node-wireguard'
 import { breakOff } from './break-off.ts'
 import { join } from './join.ts'
+import { joinSockets } from './join-sockets.ts'
 import type { PortMapping } from './port-spec.ts'
 import { WorkerStream } from './worker-stream.ts'
 
@@ -35,6 +37,16 @@ export function createForward(options: ForwardOptions, dependencies: ForwardDepe
   const local: { port: number; service: string }[] = []
   const stopped = new AbortController()
 
+  let splicer: Splicer | undefined
+
+  const lead = (socket: Socket, stream: Duplex | WorkerStream): void => {
+    if (stream instanceof WorkerStream) stream.join(socket)
+    else if (stream instanceof Socket && !socket.destroyed && !stream.destroyed) {
+      splicer ??= new Splicer()
+      joinSockets(splicer, socket, stream)
+    } else join(socket, stream)
+  }
+
   const accept = (socket: Socket, service: string): void => {
     const gone = new AbortController()
     sockets.add(socket)
@@ -44,7 +56,7 @@ export function createForward(options: ForwardOptions, dependencies: ForwardDepe
       gone.abort(new RopewalkError('aborted'))
     })
     dependencies.open(service, AbortSignal.any([gone.signal, stopped.signal])).then(
-      (stream) => (stream instanceof WorkerStream ? stream.join(socket) : join(socket, stream)),
+      (stream) => lead(socket, stream),
       (cause: unknown) => {
         const error = toRopewalkError(cause)
         dependencies.logger.warn('forward refused', { service, code: error.code, reason: error.message })
@@ -75,6 +87,7 @@ export function createForward(options: ForwardOptions, dependencies: ForwardDepe
       stopped.abort(new RopewalkError('aborted'))
       for (const server of servers) server.close()
       for (const socket of sockets) breakOff(socket)
+      return splicer?.close()
     },
   })
   return {

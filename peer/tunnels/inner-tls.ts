@@ -49,7 +49,7 @@ async function agree(
   const aborted = (): void => breakOff(raw)
   try {
     if (limit.aborted) throw toRopewalkError(limit.reason)
-    const secured = secure(raw, side, splicer, identity)
+    const secured = splicer.secure(raw, side, identity)
     limit.addEventListener('abort', aborted, { once: true })
     void secured.closed.then(({ fault }) => (fault === undefined ? raw.destroy() : breakOff(raw)))
     const certificate = await secured.certificate
@@ -61,14 +61,6 @@ async function agree(
     throw error
   } finally {
     limit.removeEventListener('abort', aborted)
-  }
-}
-
-function secure(raw: Socket, side: 'client' | 'server', splicer: Splicer, identity: Identity): Secured {
-  try {
-    return splicer.secure(raw, side, identity)
-  } catch (cause) {
-    throw new RopewalkError('stream-reset', 'The connection is closed', { cause })
   }
 }
 

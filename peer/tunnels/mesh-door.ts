@@ -136,6 +136,7 @@ class Door implements MeshDoor {
   }
 
   #proxy(socket: Socket, service: Service): void {
-    if (this.#admit(socket)) proxy(socket, service, this.#stopped.signal, this.#with)
+    const { isKernels } = this.#with.mesh
+    if (this.#admit(socket)) proxy({ socket, isKernels }, service, this.#stopped.signal, this.#with)
   }
 }

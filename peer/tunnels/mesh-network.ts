@@ -12,6 +12,8 @@ export interface MeshTarget {
 
 /** TCP over the mesh: the kernel's where the engine has a TUN, the engine's own where it is rootless. */
 export interface MeshNetwork {
+  /** Its sockets are the kernel's, which carry a reset by themselves. */
+  readonly isKernels: boolean
   /** @throws RopewalkError `unreachable`, `timeout` */
   dial(target: MeshTarget): Promise<Socket>
   /** Listens on this node's mesh addresses. @throws RopewalkError `address-in-use` */
@@ -39,6 +41,7 @@ export function kernelMesh(addresses: readonly string[], tied?: KernelMeshOption
       : [tied.device, 'lo'].map((device) => ({ address, device, listen: tied.listenOn })),
   )
   return {
+    isKernels: true,
     dial: dialKernel,
     async listen(port, onSocket) {
       const servers: Server[] = []

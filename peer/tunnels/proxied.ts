@@ -4,9 +4,11 @@ import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Logger } from '@ropewalk/shared/logger'
 import { evaluate, type Party, type Policy, type Service } from '@ropewalk/shared/policy'
 import type { TunnelMember, TunnelMembers } from '@ropewalk/shared/tunnel'
+import type { SpliceBytes, Splicer } from 'node-wireguard'
 import type { Allowance, Place } from './allowance.ts'
 import { breakOff } from './break-off.ts'
 import { join } from './join.ts'
+import { joinSockets } from './join-sockets.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { dialLoopback } from './loopback.ts'
 import type { Services } from './services.ts'
@@ -20,14 +22,27 @@ export interface ProxiedDependencies {
   readonly live: LiveStreams
   readonly allowance: Allowance
   readonly logger: Logger
+  /** Joins sockets of the kernel; what else there is goes through JavaScript, which hears of a reset that no socket carries. */
+  readonly splicer: Splicer
+}
+
+/** A connection through the mesh. */
+export interface Proxied {
+  readonly socket: Socket
+  readonly isKernels: boolean
 }
 
 /**
  * Leads a connection to an exposed port's service. The engine's filter has let it in where it came through the mesh; where
  * it did not, its sender is no member, and it ends here. It lives as long as its member may reach the service.
  */
-export function proxy(socket: Socket, service: Service, signal: AbortSignal, dependencies: ProxiedDependencies): void {
-  const { members, live, allowance, logger, self } = dependencies
+export function proxy(
+  { socket, isKernels }: Proxied,
+  service: Service,
+  signal: AbortSignal,
+  dependencies: ProxiedDependencies,
+): void {
+  const { members, live, allowance, logger, self, splicer } = dependencies
   const visitor = memberAt(members, socket)
   const place = allowance.take()
   socket.once('close', () => place?.free())
@@ -41,6 +56,7 @@ export function proxy(socket: Socket, service: Service, signal: AbortSignal, dep
   }
   const openedAt = Date.now()
   const id = randomBytes(16).toString('hex')
+  let bytes = (): SpliceBytes => ({ forth: socket.bytesRead, back: socket.bytesWritten })
   const ended = live.add({
     describe: () => ({
       id,
@@ -50,8 +66,8 @@ export function proxy(socket: Socket, service: Service, signal: AbortSignal, dep
       agent: self().name,
       service: service.name,
       openedAt,
-      txBytes: socket.bytesRead,
-      rxBytes: socket.bytesWritten,
+      txBytes: bytes().forth,
+      rxBytes: bytes().back,
     }),
     verdict: async () => objection(members.member(visitor.nodeId), service, dependencies),
     // the service's side follows, as with every side that breaks
@@ -61,7 +77,16 @@ export function proxy(socket: Socket, service: Service, signal: AbortSignal, dep
     },
   })
   socket.once('close', ended)
-  dialLoopback(service.port, signal).then((target) => join(socket, target), refuse)
+  dialLoopback(service.port, signal).then(lead, refuse)
+
+  function lead(target: Socket): void {
+    if (!isKernels || socket.destroyed) {
+      join(socket, target)
+      return
+    }
+    const splice = joinSockets(splicer, socket, target)
+    bytes = () => splice.bytes
+  }
 
   function refuse(error: unknown): void {
     const { code, message } = toRopewalkError(error)

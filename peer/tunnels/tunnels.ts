@@ -178,9 +178,10 @@ class PeerTunnels implements Tunnels {
     const { heartbeat, limits = LIMITS, streamsPerRelay: maxStreams = 1_000 } = this.#options
     const own = await innerCertificate(key)
     const identity = makeIdentity(own.certificate, own.key, STREAM_ALPN)
-    const context = { identity, splicer: new Splicer() }
+    const splicer = new Splicer()
+    const context = { identity, splicer }
     const allowance = createAllowance(limits)
-    const shared = { members, services, policy, self, live: this.#live, allowance, logger }
+    const shared = { members, services, policy, self, live: this.#live, allowance, logger, splicer }
     const reception = createReception({ ...shared, context })
     const visitor = createVisitor({ heartbeat }, { key, members, context, logger })
     await visitor.start()

@@ -41,12 +41,7 @@ export class WorkerStream {
 
   /** Leads it to a socket, which nobody else reads or writes from here on; `first` was read of it already. */
   join(socket: Socket, first?: Uint8Array): void {
-    try {
-      this.#inner.secured.attach(socket, this.#head, first)
-    } catch {
-      // the socket has gone meanwhile
-      this.destroy()
-    }
+    this.#inner.secured.attach(socket, this.#head, first)
     void this.closed.then((reason) => (reason === undefined ? socket.destroy() : breakOff(socket)))
   }
 

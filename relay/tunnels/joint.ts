@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { breakOff } from '@ropewalk/peer/tunnels'
+import { joinSockets } from '@ropewalk/peer/tunnels'
 import type { SpliceBytes, Splicer } from 'node-wireguard'
 
 /** Two connections joined. */
@@ -20,18 +20,12 @@ export interface JointOptions {
   readonly closed: (bytes: SpliceBytes) => void
 }
 
-/** How two sockets become one. */
+/** How two raw sockets become one: back-pressure and half-close pass, and a reset of one side resets the other. */
 export type Joiner = (options: JointOptions) => Joint
 
-/** By the engine: back-pressure and half-close pass, and a reset of one side resets the other. */
+/** By the engine. */
 export function joinBy(splicer: Splicer, { a, b, greeting, closed }: JointOptions): Joint {
-  const splice = splicer.join(a, b, greeting, greeting)
-  void splice.closed.then(({ fault }) => {
-    for (const socket of [a, b]) {
-      if (fault === undefined) socket.destroy()
-      else breakOff(socket)
-    }
-    closed(splice.bytes)
-  })
+  const splice = joinSockets(splicer, a, b, greeting)
+  void splice.closed.then(() => closed(splice.bytes))
   return splice
 }
