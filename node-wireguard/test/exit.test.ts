@@ -9,11 +9,12 @@ describe('a process', { timeout: 20_000 }, () => {
       const forwarder = await Forwarder.open({ listen: [{ address: '127.0.0.1', port: 0 }] })
       await device.listen({ port: 80 }, () => {})
       await device.listenUdp({ address: '0.0.0.0', port: 53 })
-      console.log(threads())
-      await Promise.all([device.close(), forwarder.close()])
+      const splicer = new Splicer()
+      console.log(await threadsOnce('netstack,wireguard-ctl,wireguard-fwd,wireguard-shard,wireguard-splice'))
+      await Promise.all([device.close(), forwarder.close(), splicer.close()])
       console.log(threads() || 'none')
       console.log(descriptors() - before)`)
-    expect(said).toEqual(['netstack,wireguard-ctl,wireguard-fwd,wireguard-shard', 'none', '0'])
+    expect(said).toEqual(['netstack,wireguard-ctl,wireguard-fwd,wireguard-shard,wireguard-splice', 'none', '0'])
   })
 
   test('ends when it wants to, with a device that was never closed', async () => {

@@ -8,12 +8,17 @@ export const FACE = JSON.stringify(join(import.meta.dirname, '../index.ts'))
 
 const PRELUDE = `
   import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-  import { Device, Forwarder, generatePrivateKey } from ${FACE}
+  import { Device, Forwarder, generatePrivateKey, Splicer } from ${FACE}
   const attempt = (call) => { try { return call() } catch { return '' } } // a thread or file may end while it is looked at
   // The engine's threads; those of single calls (wireguard-call) end by themselves once they have answered.
-  const threads = () => readdirSync('/proc/self/task')
+  const threads = () => [...new Set(readdirSync('/proc/self/task')
     .map((task) => attempt(() => readFileSync('/proc/self/task/' + task + '/comm', 'utf8').trim()))
-    .filter((name) => /^(wireguard-(?!call)|netstack)/.test(name)).sort().join()
+    .filter((name) => /^(wireguard-(?!call)|netstack)/.test(name)))].sort().join()
+  // A thread has its name from when it first runs.
+  const threadsOnce = async (wanted) => {
+    for (const limit = performance.now() + 5000; threads() !== wanted && performance.now() < limit; ) await null
+    return threads()
+  }
   const descriptors = () => readdirSync('/proc/self/fd')
     .map((fd) => attempt(() => readlinkSync('/proc/self/fd/' + fd)))
     .filter((target) => /socket|eventfd|tun/.test(target)).length

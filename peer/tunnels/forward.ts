@@ -41,7 +41,7 @@ export function createForward(options: ForwardOptions, dependencies: ForwardDepe
 
   const lead = (socket: Socket, stream: Duplex | WorkerStream): void => {
     if (stream instanceof WorkerStream) stream.join(socket)
-    else if (stream instanceof Socket && !socket.destroyed && !stream.destroyed) {
+    else if (stream instanceof Socket && [socket, stream].every((one) => one.readyState === 'open')) {
       splicer ??= new Splicer()
       joinSockets(splicer, socket, stream)
     } else join(socket, stream)
