@@ -10,11 +10,11 @@ describe('a process', { timeout: 20_000 }, () => {
       await device.listen({ port: 80 }, () => {})
       await device.listenUdp({ address: '0.0.0.0', port: 53 })
       const splicer = new Splicer()
-      console.log(await threadsOnce('netstack,wireguard-ctl,wireguard-fwd,wireguard-shard,wireguard-splice'))
+      console.log(await threadsOnce('netstack,wireguard-ctl,wireguard-fwd,wireguard-joint,wireguard-shard'))
       await Promise.all([device.close(), forwarder.close(), splicer.close()])
       console.log(threads() || 'none')
       console.log(descriptors() - before)`)
-    expect(said).toEqual(['netstack,wireguard-ctl,wireguard-fwd,wireguard-shard,wireguard-splice', 'none', '0'])
+    expect(said).toEqual(['netstack,wireguard-ctl,wireguard-fwd,wireguard-joint,wireguard-shard', 'none', '0'])
   })
 
   test('ends when it wants to, with a device that was never closed', async () => {

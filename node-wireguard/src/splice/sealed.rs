@@ -2,7 +2,7 @@ use super::end::End;
 use super::identity::Identity;
 use super::outcome::{Fault, SpliceEvent, Turn};
 use super::segment::{self, Segments};
-use super::session::{Session, Side};
+use super::session::{Session, Side, Sink};
 use super::splicer::Counts;
 use super::worker::{Buffers, TURN_BYTES};
 use crate::io::Connection;
@@ -151,7 +151,7 @@ impl Sealed {
         match &mut self.phase {
             Phase::Handshake => {
                 let mut early = Vec::new();
-                let came = self.hear(buffers, &mut early)?;
+                let came = self.hear(buffers, &mut |plain| early.extend_from_slice(plain))?;
                 self.raw.flush()?;
                 if self.session.secured {
                     let certificate =
@@ -167,7 +167,7 @@ impl Sealed {
                 let mut bytes = std::mem::take(early);
                 let asked = *asked;
                 if asked && bytes.is_empty() {
-                    again = self.hear(buffers, &mut bytes)?;
+                    again = self.hear(buffers, &mut |plain| bytes.extend_from_slice(plain))?;
                 }
                 self.raw.flush()?;
                 if asked && bytes.is_empty() && self.is_over() {
@@ -208,6 +208,7 @@ impl Sealed {
     fn pass(&mut self, buffers: &mut Buffers, counts: &Counts) -> Result<Turn, Fault> {
         let mut again = self.outward(buffers, counts)?;
         again |= self.inward(buffers, counts)?;
+        self.raw.flush()?; // what TLS had to say to what came
         let Phase::Joined(Joined { local, segments, said, .. }) = &mut self.phase else {
             return Ok(Turn::Again);
         };
@@ -262,6 +263,7 @@ impl Sealed {
     fn inward(&mut self, buffers: &mut Buffers, counts: &Counts) -> Result<bool, Fault> {
         let mut moved = 0;
         loop {
+            let is_over = self.is_over();
             let Phase::Joined(Joined { local, segments, .. }) = &mut self.phase else {
                 return Ok(false);
             };
@@ -270,17 +272,24 @@ impl Sealed {
             }
             if segments.ended() {
                 local.finish()?;
-            } else if self.is_over() {
+            } else if is_over {
                 return Err(Fault::CutShort);
             }
-            let mut plain = std::mem::take(&mut buffers.plain);
-            plain.clear();
-            let heard = self.hear(buffers, &mut plain);
-            let written = self.deliver(&plain, buffers, counts);
-            let count = plain.len();
-            buffers.plain = plain;
+            let mut reader = std::mem::take(segments);
+            let (mut stream, mut read) = (std::mem::take(&mut buffers.stream), Ok(()));
+            stream.clear();
+            let heard = self.hear(buffers, &mut |plain| {
+                if read.is_ok() {
+                    read = reader.read(plain, &mut stream);
+                }
+            });
             // what came before a fault was the other's
+            let written = self.deliver(reader, &stream);
+            let count = stream.len();
+            buffers.stream = stream;
+            counts.add_back(count);
             written?;
+            read.map_err(Fault::Malformed)?;
             if !heard? {
                 return Ok(self.raw.ended && !self.is_heard());
             }
@@ -291,22 +300,16 @@ impl Sealed {
         }
     }
 
-    fn deliver(
-        &mut self,
-        plain: &[u8],
-        buffers: &mut Buffers,
-        counts: &Counts,
-    ) -> Result<(), Fault> {
-        let Phase::Joined(Joined { local, segments, .. }) = &mut self.phase else { return Ok(()) };
-        buffers.stream.clear();
-        let read = segments.read(plain, &mut buffers.stream);
-        counts.add_back(buffers.stream.len());
-        local.write(&buffers.stream)?;
-        read.map_err(Fault::Malformed)
+    fn deliver(&mut self, reader: Segments, stream: &[u8]) -> Result<(), Fault> {
+        if let Phase::Joined(Joined { local, segments, .. }) = &mut self.phase {
+            *segments = reader;
+            local.write(stream)?;
+        }
+        Ok(())
     }
 
     /// Reads once and opens what is whole; false when nothing came. Answers of TLS wait in `raw`.
-    fn hear(&mut self, buffers: &mut Buffers, plain: &mut Vec<u8>) -> Result<bool, Fault> {
+    fn hear(&mut self, buffers: &mut Buffers, plain: Sink<'_>) -> Result<bool, Fault> {
         // what was read with the hello, or the hello that is ours to say
         if matches!(self.phase, Phase::Handshake) {
             let mut held = std::mem::take(&mut self.held);

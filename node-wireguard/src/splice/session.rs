@@ -16,6 +16,9 @@ pub enum Side {
     Server,
 }
 
+/// Takes what records held, one by one.
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// One TLS 1.3 connection without its I/O.
 pub struct Session {
     connection: Either,
@@ -75,7 +78,7 @@ impl Session {
         Ok(Self { connection, protocol, secured, closed })
     }
 
-    /// Takes all whole records off the front of `incoming`: what they held is appended to `plain`, what TLS has to say to
+    /// Takes all whole records off the front of `incoming`: what they held is given to `plain`, what TLS has to say to
     /// `out`. Returns how many bytes were taken; the rest must come again in front of what follows.
     ///
     /// # Errors
@@ -83,7 +86,7 @@ impl Session {
     pub fn open(
         &mut self,
         incoming: &mut [u8],
-        plain: &mut Vec<u8>,
+        plain: Sink<'_>,
         out: &mut Vec<u8>,
     ) -> Result<usize, Error> {
         let turn = Records { plain, out, closed: &mut self.closed };
@@ -161,7 +164,7 @@ impl Session {
 
 /// Where records go.
 struct Records<'a> {
-    plain: &'a mut Vec<u8>,
+    plain: Sink<'a>,
     out: &'a mut Vec<u8>,
     closed: &'a mut bool,
 }
@@ -186,7 +189,7 @@ impl Records<'_> {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        self.plain.extend_from_slice(record.payload);
+                        (self.plain)(record.payload);
                     }
                     None
                 }

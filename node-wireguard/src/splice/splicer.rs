@@ -143,7 +143,7 @@ impl Splicer {
             });
             let worker = Worker::new(Arc::clone(&shared)).map_err(SpliceError::Io)?;
             let thread = Arc::clone(&shared);
-            let builder = Builder::new().name("wireguard-splice".into());
+            let builder = Builder::new().name("wireguard-joint".into());
             let handle = builder.spawn(move || run(worker, &thread)).map_err(SpliceError::Io)?;
             lock(&splicer.handles).push(handle);
             splicer.threads.push(shared);

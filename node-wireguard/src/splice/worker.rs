@@ -24,8 +24,7 @@ const WAKER: u64 = u64::MAX;
 pub struct Buffers {
     pub read: Box<[u8]>,
     pub sealed: Box<[u8]>,
-    /// What TLS held, and the stream's own bytes of it.
-    pub plain: Vec<u8>,
+    /// What TLS held of the stream's own bytes.
     pub stream: Vec<u8>,
 }
 
@@ -60,7 +59,6 @@ impl Worker {
         let buffers = Buffers {
             read: vec![0; READ_BYTES].into_boxed_slice(),
             sealed: vec![0; SEALED_BYTES].into_boxed_slice(),
-            plain: Vec::new(),
             stream: Vec::new(),
         };
         let (streams, ready, lingering, held) = Default::default();
