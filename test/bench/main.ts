@@ -4,11 +4,14 @@ import type { Bench } from './bench.ts'
 import { formatTable, makeReport } from './report.ts'
 import { rootlessTcp } from './rootless-tcp.ts'
 import { runRounds } from './rounds.ts'
-import { tunPing } from './tun-ping.ts'
+import { tunCpu } from './tun-cpu.ts'
+import { tunRtt } from './tun-rtt.ts'
 import { tunTcp } from './tun-tcp.ts'
+import { tunTcpJumbo } from './tun-tcp-jumbo.ts'
+import { tunUdpSmall } from './tun-udp-small.ts'
 import { tunnelTcp } from './tunnel-tcp.ts'
 
-const benches: readonly Bench[] = [tunTcp, tunPing, rootlessTcp, tunnelTcp]
+const benches: readonly Bench[] = [tunTcp, tunTcpJumbo, tunUdpSmall, tunRtt, tunCpu, rootlessTcp, tunnelTcp]
 const USAGE = 'usage: npm run bench -- NAME [--json] [--rounds N] | --list'
 const ROUNDS = 5
 

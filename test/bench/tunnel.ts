@@ -7,6 +7,14 @@ export interface Track {
   readonly from: LabNode
   readonly to: LabNode
   readonly address: string
+  /** The tunnel's ends at `from` and `to`; none on the wire itself. */
+  readonly ends: readonly End[]
+}
+
+/** What wire a tunnel is laid on, and the inner MTU; two hosts and everybody's own unless said. */
+export interface Wire {
+  readonly world?: string
+  readonly mtu?: number
 }
 
 type Starter = (options: EndOptions) => Promise<End>
@@ -20,16 +28,17 @@ export function entrant(
   version: string,
   starter: Starter | null,
   work: (track: Track) => Promise<Round>,
+  { world: plan = 'two-hosts', mtu }: Wire = {},
 ): Entrant {
   return {
     name,
     version,
     measure: async () => {
-      await using world = await up('two-hosts')
+      await using world = await up(plan)
       const [from, to] = [world.node('a'), world.node('b')]
-      if (starter === null) return await work({ from, to, address: to.address })
-      const address = await layTunnel(starter, from, to)
-      return await work({ from, to, address }) // the world must outlive the work
+      if (starter === null) return await work({ from, to, address: to.address, ends: [] })
+      const ends = await layTunnel(starter, [from, to], mtu)
+      return await work({ from, to, address: ends[1].address, ends }) // the world must outlive the work
     },
   }
 }
@@ -38,24 +47,32 @@ export function entrant(
 export async function tunnelEntrants(
   rivals: readonly Promise<Rival>[],
   work: (track: Track) => Promise<Round>,
+  wire: Wire = {},
 ): Promise<(Entrant | Absent)[]> {
   const others = (await Promise.all(rivals)).map((rival) =>
     'missing' in rival
       ? rival
-      : entrant(rival.name, rival.version, (options) => startWireguardGo(rival.program, options), work),
+      : entrant(rival.name, rival.version, (options) => startWireguardGo(rival.program, options), work, wire),
   )
-  const ours = entrant('ours', '', (options) => startOurs({ ...options, vanilla: false }), work)
-  return [entrant('raw', '', null, work), ours, ...others]
+  const ours = entrant('ours', '', (options) => startOurs({ ...options, vanilla: false }), work, wire)
+  return [entrant('raw', '', null, work, wire), ours, ...others]
 }
 
-/** Brings both ends up, introduces them to each other and waits for the first answer. Returns the far inner address. */
-async function layTunnel(starter: Starter, from: LabNode, to: LabNode): Promise<string> {
-  const [a, b] = await Promise.all(
-    [from, to].map((node, index) =>
-      starter({ node, keys: makeKeyPair(), addresses: [`10.98.0.${index + 1}/24`], listenPort: PORT }),
-    ),
-  )
-  if (a === undefined || b === undefined) throw new Error('a tunnel has two ends')
+/** Brings both ends up, introduces them to each other and waits for the first answer. */
+async function layTunnel(
+  starter: Starter,
+  [from, to]: readonly [LabNode, LabNode],
+  mtu: number | undefined,
+): Promise<readonly [End, End]> {
+  const start = (node: LabNode, address: string) =>
+    starter({
+      node,
+      keys: makeKeyPair(),
+      addresses: [address],
+      listenPort: PORT,
+      ...(mtu === undefined ? {} : { mtu }),
+    })
+  const [a, b] = await Promise.all([start(from, '10.98.0.1/24'), start(to, '10.98.0.2/24')])
   const at = (end: End) => ({
     publicKey: end.publicKey,
     allowedIps: [`${end.address}/32`],
@@ -66,5 +83,5 @@ async function layTunnel(starter: Starter, from: LabNode, to: LabNode): Promise<
     const { code } = await from.exec('ping', ['-c', '1', '-W', '0.2', b.address], { mayFail: true })
     return code === 0 ? true : null
   })
-  return b.address
+  return [a, b]
 }

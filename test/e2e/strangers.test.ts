@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureIdentity, openState } from '@ropewalk/peer/state'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../lab/index.ts'
 import { MeshWorld, NETWORK } from './mesh-world.ts'
@@ -56,6 +57,14 @@ describe('who does not belong stays out, and hears why', () => {
     }
   }, 60_000)
 
+  test('with a ticket whose time is over', async () => {
+    const ticket = await mesh.ticket('late', ['--expires', '1s'])
+    const over = Date.now() + 1000
+    await until(5000, 'the ticket to expire', async () => (Date.now() > over ? true : null))
+    const { code, said } = await refused('engineer', 'late', ['--ticket-file', ticket])
+    expect([code, said]).toEqual([5, expect.stringContaining('[ticket-expired]')])
+  }, 60_000)
+
   test('with a ticket that was used as often as it may be', async () => {
     const { code, said } = await refused('engineer', 'twice', ['--ticket-file', join(mesh.folder, 'worker-a.ticket')])
     expect([code, said]).toEqual([5, expect.stringMatching(/\[ticket-used\]|\[name-taken\]/)])
@@ -69,6 +78,16 @@ describe('who does not belong stays out, and hears why', () => {
     const { code, said } = await refused('engineer', 'namesake', ['--ticket-file', ticket, '--name', 'worker-a'])
     expect([code, said]).toEqual([5, expect.stringContaining('[name-taken]')])
     expect(refusals()).toContainEqual(expect.stringContaining('"code":"name-taken"'))
+  }, 60_000)
+
+  test('with a WireGuard key that another holds', async () => {
+    const [owner, thief] = await Promise.all([openState(mesh.state('worker-a')), openState(join(mesh.folder, 'thief'))])
+    const { nodeKey } = await ensureIdentity(thief)
+    const { wireguardKeys } = await ensureIdentity(owner)
+    await thief.identity.update(() => ({ nodeKey, wireguardKeys }))
+    const { code, said } = await refused('engineer', 'thief', ['--ticket-file', await mesh.ticket('thief')])
+    expect([code, said]).toEqual([5, expect.stringContaining('[key-taken]')])
+    expect(refusals()).toContainEqual(expect.stringContaining('"code":"key-taken"'))
   }, 60_000)
 
   test("with another network's ticket on this network's folder", async () => {

@@ -14,6 +14,8 @@ export interface IperfOptions {
   /** UDP with payloads of so many bytes, as fast as it goes unless `rateMbit` is said. */
   readonly udpBytes?: number
   readonly rateMbit?: number
+  /** Socket buffers at both ends; the kernel's own unless said. */
+  readonly bufferBytes?: number
   /** 5201 unless said. */
   readonly port?: number
 }
@@ -55,6 +57,7 @@ export async function iperf(options: IperfOptions): Promise<IperfReport> {
     if (options.parallel !== undefined) words.push('-P', options.parallel.toString())
     if (options.reverse) words.push('-R')
     if (options.udpBytes !== undefined) words.push('-u', '-l', options.udpBytes.toString())
+    if (options.bufferBytes !== undefined) words.push('-w', options.bufferBytes.toString())
     if (options.rateMbit !== undefined) words.push('-b', `${options.rateMbit}M`)
     else if (options.udpBytes !== undefined) words.push('-b', '0')
     const timeoutMs = seconds * 1000 + EXTRA_MS

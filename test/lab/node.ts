@@ -54,7 +54,8 @@ mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc
 umount -l /mnt
-rm -f /etc/resolv.conf /etc/hosts /etc/hostname /etc/ssh/ssh_host_*
+[ ! -d /etc/ssh ] || mount -t tmpfs -o mode=755 tmpfs /etc/ssh # its keys are its own, not this machine's
+rm -f /etc/resolv.conf /etc/hosts /etc/hostname
 echo '# no name server in this world' >/etc/resolv.conf
 echo '${name}' >/etc/hostname
 cat >/etc/hosts <<'HOSTS'

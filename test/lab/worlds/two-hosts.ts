@@ -10,3 +10,14 @@ export const twoHosts: WorldPlan = {
     b: { kind: 'host', on: 'switch' },
   },
 }
+
+/** The same on a wire that takes large packets, as in a data centre. */
+export const twoHostsJumbo: WorldPlan = {
+  name: 'two-hosts-jumbo',
+  about: 'two hosts, a and b, on one switch whose cables take packets of 9,000 bytes',
+  nodes: {
+    switch: { kind: 'switch' },
+    a: { kind: 'host', on: 'switch', cable: { mtu: 9000 } },
+    b: { kind: 'host', on: 'switch', cable: { mtu: 9000 } },
+  },
+}
