@@ -25,7 +25,7 @@ export const invite: CommandSpec = {
       .option('--tag <tag>', 'a tag it may carry; may be repeated', collect, [])
       .option('--uses <n>', 'how many machines may join with it', '1')
       .option('--via <way>', 'a relay URL or multiaddr to join by; all that are known if left out', collect, [])
-      .option('--expires <duration>', 'how long the ticket is good', '24h')
+      .option('--expires <duration>', 'how long the ticket is good, and ten minutes more for clocks that differ', '24h')
       .option('--admit', 'it may let others in')
       .option('--relay', 'a ticket for a relay: it carries a key that is admitted already')
       .option('--public-host <host>', 'with --relay: the name or address by which the world reaches it')
