@@ -5,10 +5,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { until } from '../lab/index.ts'
+import { sshdRefusal, until } from '../lab/index.ts'
 import { MEMBERS, MeshWorld, NETWORK, WORKERS } from './mesh-world.ts'
 
 const RUN_CELL = join(import.meta.dirname, 'programs/run-cell.ts')
+const refusal = sshdRefusal()
 const hasJupyter = spawnSync('which', ['jupyter-server']).status === 0
 
 const FILE_BYTES = 200 * 1024 * 1024
@@ -20,7 +21,9 @@ let mesh: MeshWorld
 
 beforeAll(async () => {
   mesh = await MeshWorld.open()
-  await Promise.all(WORKERS.map((name) => mesh.node(name).exec('ssh-keygen', ['-A'])))
+  await Promise.all(MEMBERS.map((name) => mesh.moveIn(name)))
+  if (refusal === null) await Promise.all(WORKERS.map((name) => mesh.node(name).exec('ssh-keygen', ['-A'])))
+  else console.log(`tests of ssh are skipped: ${refusal}`)
   await Promise.all(WORKERS.map((name) => mesh.start(name, { args: ['--expose', 'ssh,web=8000,jupyter=8888'] })))
   await Promise.all(WORKERS.map((name) => mesh.ready(name)))
 }, 60_000)
@@ -94,9 +97,8 @@ describe('three workers behind NAT, from nothing', () => {
   }, 60_000)
 })
 
-describe('the engineer', () => {
+describe.skipIf(refusal !== null)('the engineer', () => {
   beforeAll(async () => {
-    await Promise.all(MEMBERS.map((name) => mesh.moveIn(name)))
     await mesh
       .node('engineer')
       .exec('sh', ['-c', `ssh-keygen -q -t ed25519 -N '' -f ${mesh.home('engineer')}/.ssh/id_ed25519`])

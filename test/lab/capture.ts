@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { groupsAreFixed } from './groups.ts'
 import type { LabNode } from './node.ts'
 
 /** A running tcpdump. */
@@ -12,9 +12,7 @@ export interface Capture {
 /** Why nothing can be captured here, or null. In an ordinary user's namespace groups cannot be set, and tcpdump insists on
  *  setting them, even to what they are. Tests that look at the wire are skipped there. */
 export function captureRefusal(): string | null {
-  return readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny'
-    ? 'tcpdump cannot run in a user namespace'
-    : null
+  return groupsAreFixed() ? 'tcpdump cannot run in a user namespace' : null
 }
 
 /** Starts tcpdump on a device of a node and waits until it listens. */

@@ -9,6 +9,7 @@ export { type Pinging, type PingOptions, type PingReply, type PingReport, ping }
 export { type CablePlan, type NatKind, type NodePlan, SHORT_UDP_TIMEOUT_SECONDS, type WorldPlan } from './plan.ts'
 export type { Ending, LabProcess, SpawnOptions } from './process.ts'
 export { SOMEBODY } from './somebody.ts'
+export { sshdRefusal } from './sshd.ts'
 export type { Finished, ToolOptions } from './tool.ts'
 export { until } from './until.ts'
 export { up, type World } from './world.ts'
