@@ -8,6 +8,8 @@ mod plain;
 mod sealed;
 mod segment;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod splicer;
 #[cfg(test)]
 mod tests;
