@@ -1,10 +1,13 @@
 import { closeSync } from 'node:fs'
 import { isIP, type Socket } from 'node:net'
-import { awaiting, calling, WireguardError } from './errors.ts'
+import { abortable } from './abortable.ts'
+import { awaiting, calling } from './errors.ts'
+import { eventOf } from './event-of.ts'
 import { EventStream } from './event-stream.ts'
 import type { DeviceEvent } from './events.ts'
+import { KernelDevice } from './kernel-device.ts'
 import { type Listener, listen } from './listener.ts'
-import { NAMESPACE_HELPER, type NativeDevice, type NativeEvent, native } from './native.ts'
+import { type NativeDevice, namespaceHelper, native } from './native.ts'
 import type {
   DeviceOptions,
   Endpoint,
@@ -27,13 +30,16 @@ export type WaitOptions = { timeoutMs?: number; signal?: AbortSignal }
 
 /**
  * A WireGuard device. Its methods throw {@link WireguardError}: `INVALID_ARGUMENT` for what cannot be, `CLOSED` after
- * `close`, `FAILED` after an `error` event, and what is said at each. While it is open it keeps the process alive.
+ * `close`, `FAILED` after an `error` event, `UNSUPPORTED` for what a `kernel` device cannot do, and what is said at each. While it is open it keeps the process alive.
  */
 export interface Device extends AsyncDisposable {
-  /** Local UDP sockets, in the order of `listen`, with the ports chosen. */
+  /** Local UDP sockets, in the order of `listen`, with the ports that they have now. */
   readonly sockets: readonly SocketInfo[]
-  /** Which stack carries the inner packets: the kernel's by a TUN, the same in a private namespace, or the engine's own. */
-  readonly backend: 'tun' | 'namespace' | 'netstack'
+  /**
+   * Which stack carries the inner packets: the kernel's by a TUN, the same in a private namespace, the engine's own, or, for
+   * `kernel`, that Linux's own WireGuard does it all.
+   */
+  readonly backend: 'tun' | 'namespace' | 'netstack' | 'kernel'
   /** Why `auto` took the netstack; undefined where it did not. */
   readonly fallback: string | undefined
   /** The process that holds the private namespace: `nsenter --preserve-credentials -U -n -t PID` runs a program in it. */
@@ -50,6 +56,15 @@ export interface Device extends AsyncDisposable {
   setSchedule(publicKey: Uint8Array, schedule: { mode: ScheduleMode }): void
   /** Replaces the packet filter. A new device lets in only ICMP echo, ICMP errors and replies. */
   setFilter(filter: FilterOptions): void
+  /** Another private key (32 bytes; zeros: none): sessions end and are made anew. A peer with its public key is removed. */
+  setPrivateKey(privateKey: Uint8Array): void
+  /**
+   * Another port (0: a free one) for all sockets, which must not share an address. The new sockets are bound before the old
+   * ones go. `ADDRESS_IN_USE`.
+   */
+  setListenPort(port: number): void
+  /** Another mark of the outer packets (SO_MARK); 0: none. `PERMISSION` without CAP_NET_ADMIN. */
+  setFwmark(mark: number): void
   /** Sends a STUN message (at most 1,280 bytes) by one of the sockets; answers come as `control` events. `IO`. */
   sendControl(socketId: number, to: Endpoint, bytes: Uint8Array): void
   status(): DeviceStatus
@@ -79,21 +94,29 @@ export interface Device extends AsyncDisposable {
 export const Device = {
   /**
    * Binds the sockets, makes the interface, starts the threads; none of it on the JavaScript thread.
-   * @throws {WireguardError} `INVALID_ARGUMENT`, `PERMISSION`, `ADDRESS_IN_USE`, `NAMESPACE_FORBIDDEN`, `IO`, `ENGINE_MISSING`
+   * @throws {WireguardError} `INVALID_ARGUMENT`, `PERMISSION`, `ADDRESS_IN_USE`, `NAMESPACE_FORBIDDEN`, `UNSUPPORTED`, `IO`,
+   * `ENGINE_MISSING`
    */
   async open(options: DeviceOptions): Promise<Device> {
+    if (isKernels(options)) return await KernelDevice.open(options)
     let device: OpenDevice | undefined
     const wake = () => device?.drain()
-    const opened = await awaiting(() => native().openDevice(options, NAMESPACE_HELPER, wake))
-    const face = 'tun' in options.interface ? options.interface.tun : options.interface.rootless
+    const opened = await awaiting(() => native().openDevice(options, namespaceHelper(), wake))
+    const place = options.interface
+    const face = 'tun' in place ? place.tun : 'rootless' in place ? place.rootless : place.kernel
     device = new OpenDevice(opened, face.addresses)
     device.drain()
     return device
   },
 }
 
+/** What a caller without types gives can be anything; the engine says what is wrong with it. */
+function isKernels(options: Partial<DeviceOptions> | undefined): boolean {
+  const place: unknown = options?.interface
+  return typeof place === 'object' && place !== null && 'kernel' in place && !('tun' in place || 'rootless' in place)
+}
+
 class OpenDevice implements Device {
-  readonly sockets: readonly SocketInfo[]
   readonly backend: 'tun' | 'namespace' | 'netstack'
   readonly fallback: string | undefined
   readonly namespacePid: number | undefined
@@ -102,12 +125,13 @@ class OpenDevice implements Device {
   readonly #native: NativeDevice
   readonly #streams: Streams
   readonly #wildcards: readonly string[]
+  #sockets: readonly SocketInfo[]
   readonly #doors = new Set<{ close(): unknown }>()
   #closing: Promise<void> | undefined
 
   constructor(opened: NativeDevice, addresses: readonly Prefix[]) {
     this.#native = opened
-    this.sockets = opened.sockets()
+    this.#sockets = opened.sockets()
     this.backend = opened.backend()
     this.fallback = opened.fallback() ?? undefined
     this.namespacePid = opened.namespacePid() ?? undefined
@@ -115,6 +139,12 @@ class OpenDevice implements Device {
     this.#streams = new Streams(this.backend === 'netstack' ? (stream) => opened.reset(stream) : undefined)
     const has = (mark: string) => addresses.some((address) => address.includes(mark))
     this.#wildcards = [...(has(':') ? ['::'] : []), ...(has('.') ? ['0.0.0.0'] : [])]
+  }
+
+  /** Those of a closed device are its last ones. */
+  get sockets(): readonly SocketInfo[] {
+    if (this.#closing === undefined) this.#sockets = this.#native.sockets()
+    return this.#sockets
   }
 
   updatePeers(set: PeerOptions[], removed: Uint8Array[] = []): void {
@@ -131,6 +161,18 @@ class OpenDevice implements Device {
 
   setFilter(filter: FilterOptions): void {
     calling(() => this.#native.setFilter(filter.allow))
+  }
+
+  setPrivateKey(privateKey: Uint8Array): void {
+    calling(() => this.#native.setPrivateKey(privateKey))
+  }
+
+  setListenPort(port: number): void {
+    calling(() => this.#native.setListenPort(port))
+  }
+
+  setFwmark(mark: number): void {
+    calling(() => this.#native.setFwmark(mark))
   }
 
   sendControl(socketId: number, to: Endpoint, bytes: Uint8Array): void {
@@ -207,35 +249,5 @@ class OpenDevice implements Device {
     if (this.#closing !== undefined) socket.close()
     setImmediate(() => socket.drain()) // what came before there was anybody to hear it
     return socket
-  }
-}
-
-/** The engine's fields are those of the event; only a failure becomes an error of ours. */
-function eventOf(event: NativeEvent): DeviceEvent {
-  if (event.type === 'error') {
-    return { type: 'error', error: new WireguardError('ERR_WIREGUARD_FAILED', event.message ?? '') }
-  }
-  return event as DeviceEvent
-}
-
-/** Waits for the engine, but no longer than the signal allows; what comes too late is thrown away. */
-async function abortable<T>(
-  start: () => Promise<T>,
-  signal: AbortSignal | undefined,
-  discard: (late: T) => void,
-): Promise<T> {
-  signal?.throwIfAborted()
-  const result = awaiting(start)
-  if (signal === undefined) return await result
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([result, aborted.promise])
-  } catch (error) {
-    result.then(discard, () => {})
-    throw error
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

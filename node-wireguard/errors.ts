@@ -3,13 +3,14 @@
  *
  * | code (after `ERR_WIREGUARD_`) | what it means |
  * |---|---|
- * | `ENGINE_MISSING` | `engine.node` is not built |
+ * | `ENGINE_MISSING` | no engine for this platform is installed, or it does not load |
  * | `INVALID_ARGUMENT` | an option or argument cannot be; the message says which and why |
  * | `CLOSED` | the device, forwarder or listener is closed |
  * | `FAILED` | a thread of the engine has panicked or failed for good |
  * | `PERMISSION` | the kernel wants more rights (a TUN without CAP_NET_ADMIN) |
  * | `ADDRESS_IN_USE` | another socket holds that address and port |
  * | `IO` | the kernel refused something else; the message has its words |
+ * | `UNSUPPORTED` | this machine or this kind of device cannot do it; the message says what can |
  * | `UNKNOWN_PEER` | no peer has this key |
  * | `TOO_MANY` | a table of the engine is full |
  * | `SLOT_TAKEN` | another session of the forwarder has this slot |
@@ -30,6 +31,7 @@ export type WireguardErrorCode =
   | 'ERR_WIREGUARD_PERMISSION'
   | 'ERR_WIREGUARD_ADDRESS_IN_USE'
   | 'ERR_WIREGUARD_IO'
+  | 'ERR_WIREGUARD_UNSUPPORTED'
   | 'ERR_WIREGUARD_UNKNOWN_PEER'
   | 'ERR_WIREGUARD_TOO_MANY'
   | 'ERR_WIREGUARD_SLOT_TAKEN'
@@ -43,12 +45,14 @@ export type WireguardErrorCode =
   | 'ERR_WIREGUARD_BUSY'
 
 const HINTS: Partial<Record<WireguardErrorCode, string>> = {
-  ERR_WIREGUARD_ENGINE_MISSING: 'build it: npm run install --workspace node-wireguard (needs Rust)',
+  ERR_WIREGUARD_ENGINE_MISSING:
+    'npm install without --omit=optional; or build it (needs Rust 1.89): npm rebuild node-wireguard',
   ERR_WIREGUARD_PERMISSION: 'run as root or with CAP_NET_ADMIN, or open the device with `interface: { rootless: … }`',
   ERR_WIREGUARD_ADDRESS_IN_USE: 'choose another port, or 0 for any free one',
   ERR_WIREGUARD_FAILED: 'this is a fault of the engine: close the device, open another, and report the message',
   ERR_WIREGUARD_NAMESPACE_FORBIDDEN: "open the device with `backend: 'netstack'`",
   ERR_WIREGUARD_NOT_ROOTLESS: "use the kernel's own sockets: a TUN device is an interface of this machine",
+  ERR_WIREGUARD_UNSUPPORTED: 'open the device with `interface: { tun: … }`: the engine itself can do it',
   ERR_WIREGUARD_UNKNOWN_PEER: 'add the peer by updatePeers first',
 }
 

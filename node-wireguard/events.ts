@@ -13,6 +13,11 @@ export type DeviceEvent =
   | { type: 'path-state'; peer: Uint8Array; path: number; state: PathState; rttMs: number | undefined }
   /** Packets go by `path` from now on; undefined: no path works. */
   | { type: 'path-active'; peer: Uint8Array; path: number | undefined; previous: number | undefined }
+  /**
+   * Batches were lost on this path where single datagrams get through (trouble with segmentation offload): they leave
+   * singly from now on. With `on`: in batches again, as a trial.
+   */
+  | { type: 'path-offload'; peer: Uint8Array; path: number; on: boolean }
   /** A vanilla peer was heard from a new address and is answered there. */
   | { type: 'endpoint'; peer: Uint8Array; remote: Endpoint }
   /** A packet waits for this peer and there is no path at all; once a second. */

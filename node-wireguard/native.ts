@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { WireguardError } from './errors.ts'
 import type { PathState } from './events.ts'
 import type {
@@ -33,6 +33,7 @@ export type NativeEvent = {
   bytes?: Uint8Array
   message?: string
   count?: number
+  on?: boolean
 }
 
 /** Accepts until closed; `take` gives what was accepted since the last call. */
@@ -56,6 +57,9 @@ export type NativeDevice = {
   updatePaths(peer: Uint8Array, paths: PathOptions[]): void
   setSchedule(peer: Uint8Array, mode: ScheduleMode): void
   setFilter(allow: FilterRule[]): void
+  setPrivateKey(privateKey: Uint8Array): void
+  setListenPort(port: number): void
+  setFwmark(mark: number): void
   sendControl(socket: number, to: Endpoint, bytes: Uint8Array): void
   status(): DeviceStatus
   dialTcp(to: Endpoint, timeoutMs: number): Promise<NativeStream>
@@ -65,6 +69,20 @@ export type NativeDevice = {
   reset(stream: number): void
   close(): Promise<void>
 }
+
+/** The same of Linux's own WireGuard. */
+export type NativeKernelDevice = Pick<
+  NativeDevice,
+  | 'sockets'
+  | 'counters'
+  | 'takeEvents'
+  | 'updatePeers'
+  | 'setPrivateKey'
+  | 'setListenPort'
+  | 'setFwmark'
+  | 'status'
+  | 'close'
+>
 
 export type NativeForwarder = {
   addresses(): Endpoint[]
@@ -104,6 +122,7 @@ export type NativeSplicer = {
 /** Everything that the engine exports. */
 export type Native = {
   openDevice(options: DeviceOptions, helper: string, wake: () => void): Promise<NativeDevice>
+  openKernelDevice(options: DeviceOptions, wake: () => void): Promise<NativeKernelDevice>
   openForwarder(
     options: { listen: Endpoint[]; stun: boolean; strangersPerSecond: number },
     failed: (message: string) => void,
@@ -115,14 +134,50 @@ export type Native = {
   listenOnDevice(device: string, at: Endpoint): number
 }
 
-/** The program that makes a private namespace for the rootless mode. */
-export const NAMESPACE_HELPER = join(import.meta.dirname, 'node-wireguard-namespace')
+type Loaded = { native: Native; folder: string }
 
-/** Loads the engine that `build.mjs` laid beside this file; again and again the same. */
+const require = createRequire(import.meta.url)
+let loaded: Loaded | undefined
+
+/** The engine, from beside this file or from the package of this platform. @throws {WireguardError} `ENGINE_MISSING` */
 export function native(): Native {
+  loaded ??= load()
+  return loaded.native
+}
+
+/** A program that was built with the engine and lies beside it. @throws {WireguardError} `ENGINE_MISSING` */
+export function programPath(name: string): string {
+  loaded ??= load()
+  return join(loaded.folder, name)
+}
+
+/** The program that makes a private namespace for the rootless mode. */
+export function namespaceHelper(): string {
+  return programPath('node-wireguard-namespace')
+}
+
+/** What is there must also load; only what is not there at all leaves the turn to the next. */
+function load(): Loaded {
+  const platform = `node-wireguard-${process.platform}-${process.arch}`
+  const places = ['./engine.node', `${platform}-gnu/engine.node`, `${platform}-musl/engine.node`]
+  const found = places.map(resolve).filter((path) => path !== undefined)
+  const failures: unknown[] = []
+  for (const path of found) {
+    try {
+      return { native: require(path) as Native, folder: dirname(path) }
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  const wanted = `no engine for ${process.platform} ${process.arch} is installed`
+  const message = found.length === 0 ? wanted : `the engine cannot be loaded: ${failures.map(String).join('; ')}`
+  throw new WireguardError('ERR_WIREGUARD_ENGINE_MISSING', message, { cause: failures[0] })
+}
+
+function resolve(place: string): string | undefined {
   try {
-    return createRequire(import.meta.url)('./engine.node') as Native
-  } catch (error) {
-    throw new WireguardError('ERR_WIREGUARD_ENGINE_MISSING', 'the engine cannot be loaded', { cause: error })
+    return require.resolve(place)
+  } catch {
+    return undefined
   }
 }

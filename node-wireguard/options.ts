@@ -13,14 +13,33 @@ export type InterfaceOptions =
    * engine (`netstack`). `auto`, the default, takes the first where this machine allows it.
    */
   | { rootless: { mtu?: number; addresses: Prefix[]; backend?: 'auto' | 'namespace' | 'netstack' } }
+  /**
+   * An interface of Linux's own WireGuard; needs CAP_NET_ADMIN and the kernel's module. `listen` must be `0.0.0.0` and `::` at
+   * one port, every peer `vanilla`. It has one path for each peer and **no filter**: what a peer may send comes in.
+   */
+  | { kernel: { name: string; mtu?: number; addresses: Prefix[] } }
 
 /** What a device is opened with. */
 export type DeviceOptions = {
-  /** X25519, 32 bytes. */
+  /** X25519, 32 bytes; zeros: none yet, and no handshake until there is one. */
   privateKey: Uint8Array
   /** Local UDP addresses, one socket each; port 0 takes a free one. IPv4 and IPv6 are two sockets (`0.0.0.0`, `::`). */
   listen: Endpoint[]
+  /** Mark of the outer packets (SO_MARK), for routing policy and firewalls; 0, the default: none. Needs CAP_NET_ADMIN. */
+  fwmark?: number
+  /** The network interface that the UDP sockets are tied to; absent: all. */
+  bindInterface?: string
   interface: InterfaceOptions
+  /**
+   * Whether WireGuard's own tools (`wg show`, `wg set`) find the device, by a socket in `/var/run/wireguard` that only its
+   * owner may use; default false, and only with `tun`. Peers that they add are vanilla ones.
+   */
+  uapi?: boolean
+  /**
+   * Threads that move packets, 1 to 8; default 1, and more only with `tun`. Each takes about 5 Gbit/s. What goes out is spread
+   * by flows; what one peer sends comes in by one of them, so more help where there are many peers.
+   */
+  threads?: number
 }
 
 /** One peer, whole: what is not said is not there any more. */

@@ -8,6 +8,8 @@ export type SocketInfo = { id: number } & Endpoint
 export type DeviceStatus = {
   publicKey: Uint8Array
   mtu: number
+  /** Mark of the outer packets; 0: none. */
+  fwmark: number
   addresses: Prefix[]
   sockets: SocketInfo[]
   peers: PeerStatus[]
@@ -23,6 +25,10 @@ export type PeerStatus = {
   txBytes: number
   /** Index of this peer's block in `device.counters`. */
   counters: number
+  /** Networks that are this peer's now; what another peer was given later is not among them. */
+  allowedIps: Prefix[]
+  keepaliveSeconds: number | undefined
+  hasPresharedKey: boolean
   paths: PathStatus[]
 }
 
@@ -42,6 +48,8 @@ export type PathStatus = {
   lossRatio: number
   /** Largest inner packet that goes through, bytes. */
   mtu: number
+  /** Whether batches leave in one call; false after they were lost where single datagrams get through. */
+  offload: boolean
   rxBytes: number
   txBytes: number
   /** Index of this path's block in `device.counters`. */

@@ -8,7 +8,16 @@ import { root, SetupError, say } from './say.mjs'
 const folder = join(root, 'node-wireguard')
 const built = join(folder, 'engine.node')
 const stampFile = join(root, 'node_modules', '.ropewalk-engine')
-const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'build.mjs', '.cargo', 'rust-toolchain.toml']
+const SOURCES = [
+  'src',
+  'Cargo.toml',
+  'Cargo.lock',
+  'build.rs',
+  'build.mjs',
+  'binaries.mjs',
+  '.cargo',
+  'rust-toolchain.toml',
+]
 
 /** `fresh`: npm ci has built it just now. */
 export function ensureEngine(fresh) {

@@ -38,10 +38,13 @@ fn main() -> Result<(), Failure> {
         all("listen").into_iter().map(str::parse).collect::<Result<Vec<SocketAddr>, _>>()?;
     let interface = InterfaceOptions::Tun { name, mtu, addresses };
     let sink = Arc::new(|event| eprintln!("{event:?}"));
-    let device = Device::open(DeviceOptions { private_key, listen, interface }, sink)?;
+    let device = Device::open(
+        DeviceOptions { private_key, listen, sockets: Default::default(), interface, shards: 1 },
+        sink,
+    )?;
     let everything = [FilterProtocol::Tcp, FilterProtocol::Udp, FilterProtocol::Icmp]
         .map(|protocol| FilterRule { protocol, ports: (0, 65_535), sources: vec![] });
-    device.set_filter(FilterConfig { allow: everything.into() })?;
+    device.set_filter(FilterConfig { allow: everything.into(), open: false })?;
     let remotes =
         all("remote").into_iter().map(str::parse).collect::<Result<Vec<SocketAddr>, _>>()?;
     let public_key = hex(one("peer")?)?;

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { generatePrivateKey, publicKeyOf } from '../index.ts'
 import { type Backend, codeOf, type Member, pair } from './mesh.ts'
 
@@ -57,6 +57,41 @@ describe.each<Backend>(['namespace', 'netstack'])('two rootless devices (%s)', {
     expect(a.device.counters[0]).toBe(1n)
     const block = a.device.counters.subarray(peer?.counters, (peer?.counters ?? 0) + 8)
     expect(block.some((count) => count > 0n)).toBe(true)
+  })
+
+  meshTest('count the bytes of each path, the same at both ends', async (a, b) => {
+    const path = ({ device }: Member) => device.status().peers[0]?.paths[0]
+    const before = path(a)?.txBytes ?? 0
+    const arrived = Promise.withResolvers<number>()
+    await using listener = await b.device.listen({ port: 0 }, async (socket) => {
+      arrived.resolve((await all(socket)).length)
+      socket.end()
+    })
+    const socket = await a.device.dial({ address: b.v4, port: listener.port })
+    socket.end(MEGABYTE)
+    await once(socket.resume(), 'close')
+    expect(await arrived.promise).toBe(MEGABYTE.length)
+    // the last acknowledgements may still be on their way: both ends, and the shared buffer of each, come to say the same
+    const carried = (from: Member, to: Member) => {
+      const { counters = 0, rxBytes, txBytes } = path(from) ?? {}
+      const [rx, tx] = from.device.counters.subarray(counters, counters + 2)
+      return { sent: txBytes, received: path(to)?.rxBytes, shared: Number(tx), back: [rxBytes, Number(rx)] }
+    }
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      await vi.waitFor(() => {
+        const { sent, received, shared, back } = carried(from, to)
+        expect([received, shared]).toEqual([sent, sent])
+        expect(back[0]).toBe(back[1])
+      }, 5_000)
+    }
+    const sent = (path(a)?.txBytes ?? 0) - before
+    // each full packet has headers of IP, TCP, WireGuard and its tag
+    expect(sent).toBeGreaterThan(MEGABYTE.length * 1.04)
+    expect(sent).toBeLessThan(MEGABYTE.length * 1.25)
+    expect(path(a)?.rxBytes).toBeLessThan(sent)
   })
 
   meshTest('carry a megabyte each way, and half-close exactly', async (a, b) => {

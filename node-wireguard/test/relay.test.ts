@@ -3,6 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Forwarder } from '../index.ts'
 import { introduce, type Member, member } from './mesh.ts'
 
+/** The engine's echo of 60 bytes, padded to 64, with WireGuard's 32 and the forwarder's header of 8. */
+const ECHO_BYTES = 64 + 32 + 8
+
 describe('with a forwarder', { timeout: 20_000 }, () => {
   let forwarder: Forwarder
   let a: Member
@@ -51,6 +54,10 @@ describe('with a forwarder', { timeout: 20_000 }, () => {
     expect(before?.a.bound).toEqual(a.endpoint)
     expect(before?.a.bytes).toBeGreaterThan(0)
     expect(before?.b.bytes).toBeGreaterThan(0)
+    const bytes = () => ((path) => [path?.rxBytes, path?.txBytes])(a.device.status().peers[0]?.paths[0])
+    const [received = 0, sent = 0] = bytes()
+    await a.device.ping(b.v4)
+    expect(bytes()).toEqual([received + ECHO_BYTES, sent + ECHO_BYTES])
     forwarder.setSessions([], ['pair'])
     await expect(a.device.ping(b.v6, { timeoutMs: 500 })).rejects.toMatchObject({ code: 'ERR_WIREGUARD_TIMED_OUT' })
   })

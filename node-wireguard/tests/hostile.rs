@@ -8,7 +8,8 @@ use node_wireguard::noise::{Local, Protocol, ProtocolOptions, PublicKey, Timesta
 use node_wireguard::stun;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use support::*;
 
 fn count(node: &Node, word: usize) -> u64 {
@@ -229,25 +230,28 @@ fn junk_in_place_of_probes_does_not_delay_a_members_new_path() {
     assert_eq!(b.path(a.key, 1).unwrap().state, PathState::Active);
 }
 
+/// Initiations of strangers, whole and with a right first MAC.
+fn initiations(to: &Node, count: u32) -> Vec<Vec<u8>> {
+    let initiation = |index: u32| {
+        let mut private = [3; 32];
+        private[..4].copy_from_slice(&index.to_le_bytes());
+        let options = ProtocolOptions {
+            remote: PublicKey(to.key),
+            preshared_key: [0; 32],
+            keepalive_seconds: 0,
+            vanilla: false,
+        };
+        let mut protocol = Protocol::new(Arc::new(Local::new(private)), options, 0).unwrap();
+        protocol.initiate(10_000, Timestamp::now(), index).unwrap().to_vec()
+    };
+    (0..count).map(initiation).collect()
+}
+
 #[test]
 fn under_a_flood_of_handshakes_strangers_get_cookies_and_a_peer_still_gets_in() {
     let (a, b) = (Node::new(1), Node::new(2));
-    let flood: Vec<_> = (0..3_000u32)
-        .map(|index| {
-            let mut private = [3; 32];
-            private[..4].copy_from_slice(&index.to_le_bytes());
-            let options = ProtocolOptions {
-                remote: PublicKey(b.key),
-                preshared_key: [0; 32],
-                keepalive_seconds: 0,
-                vanilla: false,
-            };
-            let mut protocol = Protocol::new(Arc::new(Local::new(private)), options, 0).unwrap();
-            protocol.initiate(10_000, Timestamp::now(), index).unwrap()
-        })
-        .collect();
     let stranger = UdpSocket::bind(local(0)).unwrap();
-    for message in &flood {
+    for message in &initiations(&b, 3_000) {
         stranger.send_to(message, b.address(0)).unwrap();
     }
     introduce(&a, &b);
@@ -257,6 +261,45 @@ fn under_a_flood_of_handshakes_strangers_get_cookies_and_a_peer_still_gets_in() 
     stranger.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = stranger.recv(&mut buffer).unwrap();
     assert_eq!((length, buffer[0]), (64, 3), "a cookie, shorter than what asked for it");
+}
+
+/// A steady flood from a few addresses, with right MACs and with wrong ones.
+#[test]
+fn while_a_flood_of_handshakes_goes_on_a_member_from_elsewhere_gets_in() {
+    let (a, b) = (Node::listening(1, vec!["127.0.0.77:0".parse().unwrap()]), Node::new(2));
+    let mut messages = initiations(&b, 64);
+    messages.extend(initiations(&b, 64).into_iter().map(|mut wrong| {
+        wrong[120] ^= 1;
+        wrong
+    }));
+    let (target, over) = (b.address(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let bind = |last: u8| UdpSocket::bind((Ipv4Addr::new(127, 0, 1, last), 0)).unwrap();
+            let strangers: Vec<UdpSocket> = (1..=4).map(bind).collect();
+            for (nth, message) in messages.iter().cycle().enumerate() {
+                if over.load(Ordering::Relaxed) || begun.elapsed() > 3 * PATIENCE {
+                    break;
+                }
+                // What a full buffer refuses is lost, as on a wire.
+                let _ = strangers[nth % strangers.len()].send_to(message, target);
+            }
+        });
+        b.until("load", |b| count(b, word::QUEUE_FULL) > 1_000);
+        let met = Instant::now();
+        introduce(&a, &b);
+        a.send(b.ip, b"a member");
+        let got = b.receive();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(got.as_deref(), Some(&b"a member"[..]));
+        // It is asked for a cookie and repeats its offer after five seconds, once.
+        assert!(met.elapsed() < Duration::from_secs(9), "{:?}", met.elapsed());
+    });
+    let seconds = begun.elapsed().as_secs() + 1;
+    let cookies = count(&b, word::COOKIES_SENT);
+    assert!(cookies > 0 && cookies < 5_000 * (seconds + 1), "{cookies} cookies in {seconds} s");
+    assert!(count(&b, word::HANDSHAKES_REFUSED) > 1_000, "wrong MACs");
 }
 
 #[test]

@@ -51,6 +51,12 @@ fn a_changed_message_nonce_or_key_is_forged() {
         changed[at] ^= 1;
         assert_eq!(cipher.open(1 << 40, b"header", &mut changed), Err(Forged));
     }
+    let mut long = vec![0; WIDE_FROM];
+    cipher.seal(1 << 40, &[], &[1; 24], &mut long);
+    assert_eq!(cipher.open(1 << 40, &[], &mut long.clone()), Ok(WIDE_FROM - TAG));
+    assert_eq!(cipher.open(1, &[], &mut long.clone()), Err(Forged));
+    long[WIDE_FROM / 2] ^= 1;
+    assert_eq!(cipher.open(1 << 40, &[], &mut long), Err(Forged));
     assert_eq!(cipher.open(0, &[], &mut [0; TAG - 1]), Err(Forged));
 }
 
@@ -58,10 +64,12 @@ fn a_changed_message_nonce_or_key_is_forged() {
 fn a_wiped_cipher_has_forgotten_its_key() {
     let (mut cipher, zero) = (Cipher::new(&[7; KEY]), Cipher::new(&[0; KEY]));
     cipher.wipe();
-    let (mut ours, mut expected) = ([0; 20], [0; 20]);
-    cipher.seal(1, &[], b"text", &mut ours);
-    zero.seal(1, &[], b"text", &mut expected);
-    assert_eq!(ours, expected);
+    for length in [20, WIDE_FROM] {
+        let (mut ours, mut expected) = (vec![0; length], vec![0; length]);
+        cipher.seal(1, &[], b"text", &mut ours);
+        zero.seal(1, &[], b"text", &mut expected);
+        assert_eq!(ours, expected);
+    }
 }
 
 #[test]

@@ -59,7 +59,10 @@ impl Control {
                 "has the id of another"
             } else if socket.is_none() {
                 "leaves by a socket that does not exist"
-            } else if socket.is_some_and(|s| s.info.local.is_ipv6() != path.remote.is_ipv6()) {
+            } else if socket
+                .as_ref()
+                .is_some_and(|s| s.info.local.is_ipv6() != path.remote.is_ipv6())
+            {
                 "leaves by a socket of the other address family"
             } else {
                 continue;

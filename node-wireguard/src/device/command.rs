@@ -2,13 +2,15 @@
 
 use super::lane::{Laid, Lane};
 use super::slab::PeerId;
+use super::sockets::Sockets;
 use crate::filter::FilterConfig;
 use crate::io::Waker;
-use crate::noise::{Keypair, Session};
+use crate::noise::{Keypair, Local, Session};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[derive(Clone)]
 pub enum Command {
     AddPeer {
         id: PeerId,
@@ -33,7 +35,12 @@ pub enum Command {
     /// Sends what waits or, if nothing does, an empty packet.
     Keepalive(PeerId),
     DropStaged(PeerId),
+    /// Who we are, to know which handshake messages are for us.
+    SetLocal(Arc<Local>),
     SetFilter(FilterConfig),
+    SetSockets(Sockets),
+    /// The largest inner packet that the interface lets out has changed.
+    SetMtu(u16),
     Stop,
 }
 

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::control::Control;
 use super::counters::MAX_PEERS;
+use super::networks::{check_network, network};
 use super::peer::{Bind, HELLOS, Peer};
 use super::slab::PeerId;
 use super::{DeviceError, PeerConfig, PublicKey};
@@ -11,7 +12,7 @@ use crate::forwarder::Bucket;
 use crate::noise::{Protocol, ProtocolOptions, StaticProbe};
 use crate::path::{Endpoint, PathTable, Schedule};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 impl Control {
@@ -64,13 +65,16 @@ impl Control {
         if let (Some(remote), Some(socket), true) = (config.endpoint, socket, moved) {
             peer.endpoint = Some((Endpoint { socket, remote, slot: None }, None));
         }
+        // What it has of them, it was given above.
+        config.allowed_ips = std::mem::take(&mut peer.config.allowed_ips);
         peer.config = config;
+        self.find_way(id);
         self.serve(id);
         self.repeat_offer(id);
         Ok(())
     }
 
-    fn add_peer(&mut self, config: &PeerConfig) -> Result<PeerId, DeviceError> {
+    pub(super) fn add_peer(&mut self, config: &PeerConfig) -> Result<PeerId, DeviceError> {
         let remote = config.public_key.into();
         let options = ProtocolOptions {
             remote,
@@ -83,17 +87,15 @@ impl Control {
             Protocol::new(Arc::clone(&self.local), options, self.now / 1_000).map_err(refused)?;
         let too_many = DeviceError::TooMany { what: "peers", limit: MAX_PEERS };
         let counters = self.peer_blocks.take(&self.shared.counters).ok_or(too_many)?;
-        let hello = StaticProbe::new(&self.local, &remote).ok().filter(|_| !config.vanilla);
-        let hint = hello.as_ref().map(|hello| hello.receiving_hint);
         let seed = crypto::random().map_or(self.now, u64::from_le_bytes);
         let (session, busy) = (Arc::clone(protocol.session()), Arc::default());
         let (now, mtu) = (self.now, self.mtu);
         let id = self.peers.insert(|id| Peer {
             id,
-            config: PeerConfig { endpoint: None, ..config.clone() },
+            config: PeerConfig { endpoint: None, allowed_ips: Vec::new(), ..config.clone() },
             session: Arc::clone(&session),
             protocol,
-            hello,
+            hello: None,
             hello_allowance: Bucket::full(HELLOS, now / 1_000),
             table: PathTable::new(mtu, seed, now),
             binds: Vec::new(),
@@ -105,17 +107,27 @@ impl Control {
             path_counters: HashMap::new(),
             busy: Arc::clone(&busy),
             deadline: 0,
+            met: None,
+            way: None,
+            shunned: None,
             sent_route: None,
         });
         self.by_key.insert(config.public_key, id);
-        if let Some(hint) = hint {
-            self.by_hint.entry(hint).or_default().push(id);
-        }
+        self.begin_hello(id);
         self.command(Command::AddPeer { id, session, vanilla: config.vanilla, counters, busy });
         Ok(id)
     }
 
-    fn change_peer(&mut self, id: PeerId, config: &PeerConfig) {
+    /// Probes before a session go under our static key and the peer's.
+    pub(super) fn begin_hello(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.config.vanilla) else { return };
+        peer.hello = StaticProbe::new(&self.local, &peer.config.public_key.into()).ok();
+        if let Some(hello) = &peer.hello {
+            self.by_hint.entry(hello.receiving_hint).or_default().push(id);
+        }
+    }
+
+    pub(super) fn change_peer(&mut self, id: PeerId, config: &PeerConfig) {
         let now = self.now / 1_000;
         let Some(peer) = self.peers.get_mut(id) else { return };
         if peer.config.preshared_key != config.preshared_key {
@@ -126,32 +138,12 @@ impl Control {
         }
     }
 
-    /// These networks, and no others, are the peer's. What another had goes over to it.
-    fn allow(&mut self, id: PeerId, networks: &[(IpAddr, u8)]) {
-        let Some(peer) = self.peers.get(id) else { return };
-        let old: Vec<_> =
-            peer.config.allowed_ips.iter().filter(|n| !networks.contains(n)).copied().collect();
-        self.forbid(id, &old);
-        for network in networks {
-            if self.owners.insert(*network, id) != Some(id) {
-                self.command(Command::Allow(id, network.0, network.1));
-            }
-        }
-    }
-
-    fn forbid(&mut self, id: PeerId, networks: &[(IpAddr, u8)]) {
-        for network in networks {
-            if self.owners.get(network) == Some(&id) {
-                self.owners.remove(network);
-                self.command(Command::Forbid(network.0, network.1));
-            }
-        }
-    }
-
-    fn remove_peer(&mut self, id: PeerId) {
+    pub(super) fn remove_peer(&mut self, id: PeerId) {
         let Some(mut peer) = self.peers.remove(id) else { return };
         self.command(Command::RemovePeer(id));
-        self.forbid(id, &peer.config.allowed_ips);
+        for network in &peer.config.allowed_ips {
+            self.take_back(id, *network);
+        }
         peer.protocol.clear();
         self.by_key.remove(&peer.config.public_key);
         self.indices.retain(|_, (owner, _)| *owner != id);
@@ -189,37 +181,19 @@ impl Control {
     }
 
     /// The first socket of that family.
-    fn socket_for(&self, remote: SocketAddr) -> Option<u32> {
+    pub(super) fn socket_for(&self, remote: SocketAddr) -> Option<u32> {
         let fits = |info: &super::SocketInfo| info.local.is_ipv6() == remote.is_ipv6();
-        self.shared.sockets.iter().map(|socket| socket.info).find(fits).map(|info| info.id)
+        self.shared.sockets().iter().map(|socket| socket.info).find(fits).map(|info| info.id)
     }
 }
 
 fn check_peer(config: &PeerConfig) -> Result<(), DeviceError> {
-    let fits =
-        |(address, prefix): &(IpAddr, u8)| *prefix <= if address.is_ipv4() { 32 } else { 128 };
-    if let Some((address, prefix)) = config.allowed_ips.iter().find(|network| !fits(network)) {
-        return Err(DeviceError::Invalid(format!("{address}/{prefix} is no network")));
-    }
+    config.allowed_ips.iter().try_for_each(check_network)?;
     if config.endpoint.is_some() && !config.vanilla {
         let words = "only a vanilla peer has an endpoint; ours have paths";
         return Err(DeviceError::Invalid(words.to_owned()));
     }
     Ok(())
-}
-
-/// The address with the bits behind the prefix cleared.
-fn network(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::V4((v4.to_bits() & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::V6((v6.to_bits() & mask).into())
-        }
-    }
 }
 
 /// A forwarder's binding that begins now.
@@ -228,23 +202,4 @@ pub(super) fn new_bind(path: u32, endpoint: Endpoint, slot: u32, secret: [u8; 32
     let wall = wall.unwrap_or_default().as_millis() as u64;
     let client = crate::forwarder::BindClient::new(slot, secret, wall);
     Bind { path, endpoint, secret, client, worked: false }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_behind_the_prefix_do_not_count() {
-        let network = |text: &str, prefix| network(text.parse().unwrap(), prefix).to_string();
-        assert_eq!(network("10.1.2.3", 8), "10.0.0.0");
-        assert_eq!(
-            (network("10.1.2.3", 0), network("10.1.2.3", 32)),
-            ("0.0.0.0".into(), "10.1.2.3".into())
-        );
-        assert_eq!(
-            (network("fd00::1", 64), network("fd00::1", 128)),
-            ("fd00::".into(), "fd00::1".into())
-        );
-    }
 }

@@ -7,7 +7,8 @@ use super::lane::destination;
 use super::peer::Peer;
 use super::shared::Shared;
 use super::slab::{PeerId, Slab};
-use super::{Event, PublicKey};
+use super::ways::Ways;
+use super::{Event, PublicKey, SocketOptions};
 use crate::forwarder::{Limiter, Rate};
 use crate::io::SendError;
 use crate::io::clock::boottime_us;
@@ -17,7 +18,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Handshakes between two looks at what is urgent.
 const HANDSHAKES_AT_ONCE: usize = 8;
@@ -25,9 +26,23 @@ const HANDSHAKES_AT_ONCE: usize = 8;
 const HELLO_FAILURES: Rate = Rate { per_second: 20, burst: 40 };
 const LONGEST_WAIT: Micros = 60_000_000;
 
+/// What the control thread is begun with.
+pub struct ControlOptions {
+    pub mtu: u16,
+    pub keyless: bool,
+    pub link_up: bool,
+    pub sockets: SocketOptions,
+    pub ways: Option<Ways>,
+}
+
 pub struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) local: Arc<Local>,
+    /// There is no private key: `local` is one that nobody knows, so that nothing needs to be asked twice.
+    pub(super) keyless: bool,
+    /// The interface is up, as far as that is watched.
+    pub(super) link_up: bool,
+    pub(super) socket_options: SocketOptions,
     pub(super) checker: CookieChecker,
     pub(super) mtu: u16,
     pub(super) peers: Slab<Peer>,
@@ -45,15 +60,21 @@ pub struct Control {
     pub(super) hello_failures: Limiter,
     deadlines: BinaryHeap<Reverse<(Micros, PeerId)>>,
     stopped: bool,
+    /// Where routes are watched: what they lead out by.
+    pub(super) ways: Option<Ways>,
     pub(super) now: Micros,
 }
 
 impl Control {
-    pub fn new(shared: Arc<Shared>, local: Arc<Local>, mtu: u16) -> Self {
+    pub fn new(shared: Arc<Shared>, local: Arc<Local>, options: ControlOptions) -> Self {
+        let ControlOptions { mtu, keyless, link_up, sockets, ways } = options;
         Self {
             checker: CookieChecker::new(&local),
             shared,
             local,
+            keyless,
+            link_up,
+            socket_options: sockets,
             mtu,
             peers: Slab::default(),
             by_key: HashMap::new(),
@@ -66,6 +87,7 @@ impl Control {
             hello_failures: Limiter::new(HELLO_FAILURES, boottime_us() / 1_000),
             deadlines: BinaryHeap::new(),
             stopped: false,
+            ways,
             now: boottime_us(),
         }
     }
@@ -83,6 +105,7 @@ impl Control {
                 self.handle(message);
             }
             let loaded = self.checker.is_under_load(waiting, self.now / 1_000);
+            shared.inbox.declare_load(self.checker.loaded_until());
             for datagram in handshakes.drain(..) {
                 self.on_handshake(&datagram, loaded);
             }
@@ -170,27 +193,12 @@ impl Control {
         }
     }
 
-    /// A vanilla peer was heard from elsewhere, or for the first time.
-    pub(super) fn roamed(&mut self, id: PeerId, endpoint: Endpoint, hit: Option<IpAddr>) {
-        let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.config.vanilla) else { return };
-        let moved = peer.endpoint.is_none_or(|(known, _)| known.remote != endpoint.remote);
-        let known = peer.endpoint == Some((endpoint, hit));
-        peer.endpoint = Some((endpoint, hit));
-        let key = peer.config.public_key;
-        if moved {
-            self.tell(Event::Endpoint { peer: key, remote: endpoint.remote });
-        }
-        if !known {
-            self.serve(id);
-        }
-    }
-
     pub(super) fn tell(&self, event: Event) {
         (self.shared.sink)(event);
     }
 
     pub(super) fn command(&self, command: Command) {
-        self.shared.commands.push(command);
+        self.shared.command(command);
     }
 
     /// Sends one datagram that is not data.
@@ -201,7 +209,14 @@ impl Control {
         bytes: &[u8],
     ) -> Result<(), SendError> {
         let Some(socket) = self.shared.socket(endpoint.socket) else { return Ok(()) };
-        socket.udp.send(bytes, bytes.len(), &destination(endpoint, source)).map(drop)
+        socket.of(0).send(bytes, bytes.len(), &destination(endpoint, source)).map(drop)
+    }
+
+    /// Counts a handshake message of a peer, as the kernel does.
+    pub(super) fn count_bytes(&self, id: PeerId, word: usize, bytes: usize) {
+        if let Some(peer) = self.peers.get(id) {
+            self.shared.counters.add(peer.counters + word, bytes as u64);
+        }
     }
 
     pub(super) fn count(&self, word: usize) {
@@ -210,7 +225,8 @@ impl Control {
 
     /// A session with this peer is in use from now on.
     pub(super) fn established(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.met = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         let key = peer.config.public_key;
         self.count(word::HANDSHAKES);
         self.tell(Event::Handshake { peer: key });

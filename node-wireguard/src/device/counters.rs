@@ -106,7 +106,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn set(&self, word: usize, value: u64) {
+    pub(crate) fn set(&self, word: usize, value: u64) {
         if let Some(word) = self.words.get(word) {
             word.store(value, Relaxed);
         }

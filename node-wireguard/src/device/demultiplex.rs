@@ -1,6 +1,7 @@
 //! Tells datagrams apart: runs of data stay with the shard, the rest goes to the control thread.
 
 use super::counters::word;
+use super::gate::Verdict;
 use super::inbox::{Datagram, Message};
 use super::shard::Shard;
 use crate::io::Received;
@@ -59,12 +60,16 @@ impl Shard {
         at: Range<usize>,
         prefix: usize,
     ) {
+        let handshake = Kind::of(&self.arena[at.clone()]).is_some();
+        if handshake && !self.passes_gate(at.clone(), endpoint) {
+            return;
+        }
         let message = &self.arena[at];
         let size = message.len() + prefix;
         let datagram = || Datagram { bytes: message.to_vec(), endpoint, hit, at: self.now, size };
         let (inbox, counters) = (&self.shared.inbox, &self.shared.counters);
-        let taken = if Kind::of(message).is_some() {
-            inbox.offer_handshake(datagram())
+        let taken = if handshake {
+            inbox.offer_handshake(datagram)
         } else {
             match wire::parse_header(message) {
                 Some((wire::SESSION_PROBE, index)) if !self.sessions.contains_key(&index) => {
@@ -88,5 +93,27 @@ impl Shard {
         if !taken {
             counters.add(word::QUEUE_FULL, 1);
         }
+    }
+
+    /// Whether a handshake message is worth the control thread's time.
+    fn passes_gate(&mut self, at: Range<usize>, endpoint: Endpoint) -> bool {
+        let now = self.millis();
+        let loaded = self.shared.inbox.is_loaded(now);
+        let mut verdict = self.gate.judge(&self.arena[at.clone()], endpoint.remote, loaded, now);
+        if verdict == Verdict::Wrong && self.waiting.pending() {
+            self.obey(); // the key may be so new that we have not been told
+            verdict = self.gate.judge(&self.arena[at], endpoint.remote, loaded, now);
+        }
+        match verdict {
+            Verdict::Enter => {}
+            Verdict::Wrong => self.shared.counters.add(word::HANDSHAKES_REFUSED, 1),
+            Verdict::TooMany => {
+                self.shared.counters.add(word::QUEUE_FULL, 1);
+                if loaded {
+                    self.shared.inbox.turn_away();
+                }
+            }
+        }
+        verdict == Verdict::Enter
     }
 }

@@ -12,6 +12,8 @@ pub enum DeviceError {
     Invalid(String),
     /// The kernel refused: what was tried, and its answer.
     Io { doing: String, source: io::Error },
+    /// This machine or this kind of device cannot do it: the text says what can.
+    Unsupported(String),
     /// No peer has this key.
     UnknownPeer,
     /// More than the tables hold.
@@ -23,7 +25,7 @@ impl fmt::Display for DeviceError {
         match self {
             Self::Closed => f.write_str("the device is closed"),
             Self::Failed(message) => write!(f, "the device has failed: {message}"),
-            Self::Invalid(what) => f.write_str(what),
+            Self::Invalid(what) | Self::Unsupported(what) => f.write_str(what),
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
             Self::UnknownPeer => f.write_str("no such peer"),
             Self::TooMany { what, limit } => write!(f, "more than {limit} {what}"),

@@ -28,6 +28,13 @@ pub enum Event {
         path: Option<u32>,
         previous: Option<u32>,
     },
+    /// Batches were lost on this path and single datagrams get through: they leave singly from now on (`on` is false), or in
+    /// batches again, as a trial.
+    PathOffload {
+        peer: PublicKey,
+        path: u32,
+        on: bool,
+    },
     /// A vanilla peer was heard from a new address and is answered there.
     Endpoint {
         peer: PublicKey,

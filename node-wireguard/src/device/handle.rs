@@ -1,31 +1,34 @@
 use super::command::Command;
-use super::control::Control;
-use super::inbox::Message;
+use super::control::{Control, ControlOptions};
+use super::identity::identity;
+use super::interface::{Interface, open_interface};
+use super::link;
 use super::shard::{Shard, ShardOptions};
-use super::shared::{Shared, Socket};
+use super::shared::Shared;
+use super::sockets;
+use super::ways::Ways;
 use super::{
-    Counters, DeviceError, DeviceOptions, DeviceStatus, FilterConfig, InterfaceOptions, PathConfig,
-    PeerConfig, PublicKey, Schedule, Sink, SocketInfo,
+    Configuration, Counters, DeviceError, DeviceOptions, DeviceStatus, DeviceUpdate, FilterConfig,
+    MAX_SHARDS, PathConfig, PeerConfig, PublicKey, Schedule, Sink, SocketInfo, SocketOptions,
 };
-use crate::io::{Destination, SendError, Tun, Udp, UdpOptions};
-use crate::noise::Local;
+use crate::filter::Filter;
+use crate::io::{Destination, SendError, Tun};
 use crate::stun;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 const SHARD: &str = "wireguard-shard";
 const CONTROL: &str = "wireguard-ctl";
+const LINK: &str = "wireguard-link";
 
 /// A WireGuard device with its threads. Methods may be called from any thread but not from the event sink; they wait for the
 /// control thread, at most for the time of a few handshakes. Dropping it closes it.
 pub struct Device {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    public_key: PublicKey,
     interface: Option<String>,
-    mtu: u16,
     addresses: Vec<(IpAddr, u8)>,
 }
 
@@ -35,43 +38,57 @@ impl Device {
     /// # Errors
     /// `Invalid` for options that cannot be, `Io` when the kernel refuses the interface or a socket.
     pub fn open(options: DeviceOptions, sink: Sink) -> Result<Self, DeviceError> {
-        let mut sockets = Vec::new();
-        for (id, local) in (0..).zip(options.listen) {
-            let doing = || format!("binding UDP {local}");
-            let udp = Udp::bind(local, UdpOptions::default()).map_err(failed(doing()))?;
-            let local = udp.local_address().map_err(failed(doing()))?;
-            sockets.push(Socket { info: SocketInfo { id, local }, udp });
+        let shards = options.shards;
+        if !(1..=MAX_SHARDS).contains(&shards) {
+            return Err(DeviceError::Invalid(format!(
+                "{shards} shards: 1 to {MAX_SHARDS} there are"
+            )));
         }
+        let how = SocketOptions { shards, ..options.sockets };
+        let sockets = sockets::bind_all(&options.listen, &how)?;
         if sockets.is_empty() {
             return Err(DeviceError::Invalid("a device needs a socket to listen on".to_owned()));
         }
-        let (tun, mtu, addresses, merge_udp) = open_interface(options.interface)?;
+        let (local, keyless) = identity(options.private_key)?;
+        let Interface { queues, mtu, addresses, merge_udp, mut watch } =
+            open_interface(options.interface, shards)?;
         if mtu < 576 {
             return Err(DeviceError::Invalid(format!("an MTU of {mtu} is below 576")));
         }
-        let interface = tun.name().map(str::to_owned);
-        let local = Arc::new(Local::new(options.private_key));
-        let public_key = *local.public().as_bytes();
+        let interface = queues.first().and_then(Tun::name).map(str::to_owned);
         let start = failed("starting the device".to_owned());
-        let shared = Arc::new(Shared::new(sink, sockets).map_err(&start)?);
-        let shard = Shard::new(Arc::clone(&shared), tun, &ShardOptions { mtu, merge_udp });
-        let mut shard = shard.map_err(&start)?;
-        let mut control = Control::new(Arc::clone(&shared), local, mtu);
-        let device = Self {
-            shared: Arc::clone(&shared),
-            threads: Mutex::default(),
-            public_key,
-            interface,
-            mtu,
-            addresses,
+        let shared = Arc::new(Shared::new(sink, sockets.into(), shards).map_err(&start)?);
+        if !keyless {
+            shared.set_public_key(*local.public().as_bytes());
+        }
+        let filter = Arc::new(Mutex::new(Filter::new(&FilterConfig::default())));
+        let shard = |(number, tun)| {
+            let (filter, local) = (Arc::clone(&filter), Arc::clone(&local));
+            let options = ShardOptions { number, mtu, merge_udp, filter, local };
+            Shard::new(Arc::clone(&shared), tun, options)
         };
-        device.start(SHARD, move || shard.run()).map_err(&start)?;
+        let all: io::Result<Vec<Shard>> = queues.into_iter().enumerate().map(shard).collect();
+        let all = all.map_err(&start)?;
+        let link_up = watch.is_none();
+        let ways = watch.is_some().then(Ways::open).transpose().map_err(&start)?;
+        let sockets = how;
+        let options = ControlOptions { mtu, keyless, link_up, sockets, ways };
+        let mut control = Control::new(Arc::clone(&shared), local, options);
+        let device =
+            Self { shared: Arc::clone(&shared), threads: Mutex::default(), interface, addresses };
+        for mut shard in all {
+            device.start(SHARD, move || shard.run()).map_err(&start)?;
+        }
         device
             .start(CONTROL, move || {
                 control.run();
                 Ok(())
             })
             .map_err(&start)?;
+        if let Some(mut link) = watch.take() {
+            let shared = Arc::clone(&shared);
+            device.start(LINK, move || link::watch(&shared, &mut link)).map_err(&start)?;
+        }
         Ok(device)
     }
 
@@ -93,12 +110,25 @@ impl Device {
 
     /// The local sockets, with the ports that they got.
     pub fn sockets(&self) -> Vec<SocketInfo> {
-        self.shared.sockets.iter().map(|socket| socket.info).collect()
+        self.shared.sockets().iter().map(|socket| socket.info).collect()
     }
 
-    /// Our public key.
+    /// The name of the network interface; none if the frames descriptor is a socket.
+    pub fn interface(&self) -> Option<&str> {
+        self.interface.as_deref()
+    }
+
+    /// Our public key; zeros while there is none.
     pub fn public_key(&self) -> PublicKey {
-        self.public_key
+        self.shared.public_key()
+    }
+
+    /// Carries out a change, all of it or nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooMany`, `Io` when the port is taken or the mark forbidden, or the device is not alive.
+    pub fn update(&self, update: DeviceUpdate) -> Result<(), DeviceError> {
+        self.shared.call(move |control| control.update(update))?
     }
 
     /// Adds or changes the peers in `set`, then cuts those in `removed` (unknown keys are ignored). Our own key is ignored as a
@@ -111,7 +141,7 @@ impl Device {
         set: Vec<PeerConfig>,
         removed: Vec<PublicKey>,
     ) -> Result<(), DeviceError> {
-        self.call(move |control| control.update_peers(set, &removed))?
+        self.shared.call(move |control| control.update_peers(set, &removed))?
     }
 
     /// Replaces the candidates of a peer. A path whose id and endpoint are known keeps its state; one that does not work is
@@ -120,13 +150,13 @@ impl Device {
     /// # Errors
     /// `UnknownPeer`, `Invalid` (unknown socket, id ≥ 2^31, a vanilla peer), `TooMany`, or the device is not alive.
     pub fn update_paths(&self, peer: PublicKey, paths: Vec<PathConfig>) -> Result<(), DeviceError> {
-        self.call(move |control| control.update_paths(&peer, &paths))?
+        self.shared.call(move |control| control.update_paths(&peer, &paths))?
     }
 
     /// # Errors
     /// `UnknownPeer`, or the device is not alive.
     pub fn set_schedule(&self, peer: PublicKey, schedule: Schedule) -> Result<(), DeviceError> {
-        self.call(move |control| control.set_schedule(&peer, schedule))?
+        self.shared.call(move |control| control.set_schedule(&peer, schedule))?
     }
 
     /// Replaces the packet filter; a device starts with an empty one. Flows that are open stay open only as far as it allows.
@@ -135,7 +165,7 @@ impl Device {
     /// The device is not alive.
     pub fn set_filter(&self, filter: FilterConfig) -> Result<(), DeviceError> {
         self.shared.check_alive()?;
-        self.shared.commands.push(Command::SetFilter(filter));
+        self.shared.command(Command::SetFilter(filter));
         Ok(())
     }
 
@@ -156,7 +186,7 @@ impl Device {
         }
         let socket = self.shared.socket(socket).ok_or_else(|| invalid("no such socket"))?;
         let doing = failed(format!("sending to {to}"));
-        match socket.udp.send(bytes, bytes.len(), &Destination::new(to)) {
+        match socket.of(0).send(bytes, bytes.len(), &Destination::new(to)) {
             Ok(_) | Err(SendError::Dropped) => Ok(()), // as a wire would
             Err(SendError::TooBig) => Err(doing(io::ErrorKind::InvalidInput.into())),
             Err(SendError::Failed(error)) => Err(doing(error)),
@@ -166,15 +196,26 @@ impl Device {
     /// # Errors
     /// The device is not alive.
     pub fn status(&self) -> Result<DeviceStatus, DeviceError> {
-        let peers = self.call(|control| control.report())?;
+        let (peers, mtu, mark) = self
+            .shared
+            .call(|control| (control.report(), control.mtu, control.socket_options.mark))?;
         Ok(DeviceStatus {
-            public_key: self.public_key,
+            public_key: self.public_key(),
             interface: self.interface.clone(),
-            mtu: self.mtu,
+            mtu,
+            mark,
             addresses: self.addresses.clone(),
             sockets: self.sockets(),
             peers,
         })
+    }
+
+    /// How it is set, secrets included.
+    ///
+    /// # Errors
+    /// The device is not alive.
+    pub fn configuration(&self) -> Result<Configuration, DeviceError> {
+        self.shared.call(|control| control.configuration())
     }
 
     /// The shared counters, readable after the device has gone.
@@ -192,19 +233,6 @@ impl Device {
             let _ = thread.join();
         }
     }
-
-    /// Has the control thread do something, and waits for the answer.
-    pub(super) fn call<R: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Control) -> R + Send + 'static,
-    ) -> Result<R, DeviceError> {
-        self.shared.check_alive()?;
-        let (answer, answered) = mpsc::sync_channel(1);
-        self.shared.inbox.push(Message::Call(Box::new(move |control| {
-            let _ = answer.send(act(control)); // the caller waits below
-        })));
-        answered.recv().map_err(|_| self.shared.death())
-    }
 }
 
 impl Drop for Device {
@@ -213,26 +241,6 @@ impl Drop for Device {
     }
 }
 
-fn failed(doing: String) -> impl Fn(io::Error) -> DeviceError {
+pub(super) fn failed(doing: String) -> impl Fn(io::Error) -> DeviceError {
     move |source| DeviceError::Io { doing: doing.clone(), source }
-}
-
-type Interface = (Tun, u16, Vec<(IpAddr, u8)>, bool);
-
-fn open_interface(options: InterfaceOptions) -> Result<Interface, DeviceError> {
-    match options {
-        InterfaceOptions::Tun { name, mtu, mut addresses } => {
-            let doing = failed(format!("making the interface {name}"));
-            let tun = Tun::open(&name, mtu, &addresses).map_err(doing)?;
-            addresses.retain(|(address, _)| !tun.skipped().contains(address));
-            let merge_udp = tun.takes_udp_super_frames();
-            Ok((tun, mtu, addresses, merge_udp))
-        }
-        InterfaceOptions::Frames { fd, mtu, addresses, merge_udp } => {
-            let tun =
-                Tun::from_fd(fd).map_err(failed("taking the frames descriptor".to_owned()))?;
-            let merge_udp = merge_udp && tun.takes_udp_super_frames();
-            Ok((tun, mtu, addresses, merge_udp))
-        }
-    }
 }

@@ -3,8 +3,8 @@
 use super::Event;
 use super::command::Command;
 use super::control::Control;
-use super::counters::word;
-use super::inbox::Datagram;
+use super::counters::{peer_word, word};
+use super::inbox::{Datagram, Message, Notice};
 use super::peer::Offer;
 use super::slab::PeerId;
 use crate::crypto;
@@ -21,6 +21,9 @@ impl Control {
     pub(super) fn on_handshake(&mut self, datagram: &Datagram, loaded: bool) {
         let Datagram { bytes, endpoint, hit, .. } = datagram;
         let now = self.now / 1_000;
+        if self.is_silent() {
+            return self.count(word::HANDSHAKES_REFUSED);
+        }
         if let Some(Kind::CookieReply { receiver }) = Kind::of(bytes) {
             let id = self.indices.get(&receiver).map(|(id, _)| *id);
             if let Some(peer) = id.and_then(|id| self.peers.get_mut(id))
@@ -48,6 +51,7 @@ impl Control {
                     _ => None,
                 };
                 if taken.is_none() {
+                    self.checker.on_wasted(now);
                     self.count(word::HANDSHAKES_REFUSED);
                 }
             }
@@ -63,13 +67,17 @@ impl Control {
         let Datagram { bytes, endpoint, hit, .. } = datagram;
         let opened = open_initiation(&self.local, bytes).ok()?;
         let id = *self.by_key.get(opened.remote.as_bytes())?;
-        let index = self.fresh_index()?;
+        let index = self.fresh_index(id)?;
         let peer = self.peers.get_mut(id)?;
         let (response, keypair) =
             peer.protocol.on_initiation(opened, index, self.now / 1_000).ok()?;
         self.install(id, keypair);
-        let _ = self.send(endpoint, *hit, &response);
+        // The shard must know where the peer is before the peer can say that it has a session: a vanilla one without a place
+        // is told that nobody is there.
         self.seen(id, datagram);
+        let _ = self.send(endpoint, *hit, &response);
+        self.count_bytes(id, peer_word::RX_BYTES, datagram.size);
+        self.count_bytes(id, peer_word::TX_BYTES, response.len() + datagram.size - bytes.len());
         self.serve(id);
         Some(())
     }
@@ -80,6 +88,7 @@ impl Control {
         let keypair = peer.protocol.on_response(&datagram.bytes, self.now / 1_000).ok()?;
         let offer = peer.offer.take();
         self.install(id, keypair);
+        self.count_bytes(id, peer_word::RX_BYTES, datagram.size);
         self.seen(id, datagram);
         let peer = self.peers.get_mut(id)?;
         if let Some(sent) = offer.and_then(|offer| offer.sent_once(&datagram.endpoint))
@@ -108,10 +117,12 @@ impl Control {
         self.command(Command::AddSession(id, keypair));
     }
 
-    /// An index that nothing of ours has. None: no randomness.
-    fn fresh_index(&self) -> Option<u32> {
+    /// An index that nothing of ours has, and that brings the session's datagrams to the peer's shard. None: no randomness.
+    fn fresh_index(&self, id: PeerId) -> Option<u32> {
+        let shards = self.shared.commands.len() as u32;
         loop {
-            let index = u32::from_le_bytes(crypto::random().ok()?);
+            let random = u32::from_le_bytes(crypto::random().ok()?);
+            let index = steered(random, id.slot, shards);
             if !self.indices.contains_key(&index) {
                 return Some(index);
             }
@@ -121,7 +132,15 @@ impl Control {
     pub(super) fn act(&mut self, id: PeerId, action: Action) {
         match action {
             Action::Initiate => self.initiate(id),
-            Action::Keepalive => self.command(Command::Keepalive(id)),
+            Action::Keepalive => {
+                // One that is due without a session asks for one (kernel, `send.c: wg_packet_send_keepalive`).
+                let now = self.now / 1_000;
+                let session = self.peers.get(id).map(|peer| &peer.session);
+                if session.is_some_and(|s| s.sending(now).is_none() && s.timers.want_handshake()) {
+                    self.shared.inbox.push(Message::Notice(Notice::Handshake(id)));
+                }
+                self.command(Command::Keepalive(id));
+            }
             Action::Release(index) => {
                 self.indices.remove(&index);
                 self.command(Command::DropSession(index));
@@ -141,8 +160,11 @@ impl Control {
 
     /// Begins a handshake on the best path, or on several while none is known to work.
     pub(super) fn initiate(&mut self, id: PeerId) {
+        if self.is_silent() {
+            return;
+        }
         let mut to = self.handshake_endpoints(id);
-        let Some(index) = self.fresh_index() else { return };
+        let Some(index) = self.fresh_index(id) else { return };
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.wants_initiation = to.is_empty(); // the shard has told that there is no path
         if peer.wants_initiation {
@@ -155,6 +177,7 @@ impl Control {
         self.indices.insert(index, (id, None));
         for (endpoint, source) in &to {
             let _ = self.send(endpoint, *source, &message);
+            self.count_bytes(id, peer_word::TX_BYTES, message.len());
         }
         let now = self.now;
         let to = to.drain(..).map(|(endpoint, _)| (endpoint, Some(now))).collect();
@@ -210,6 +233,30 @@ impl Control {
         }
         if let Some(peer) = self.peers.get_mut(id) {
             peer.offer = Some(offer);
+        }
+    }
+}
+
+/// The random index changed as little as makes its low byte the shard's, as the sockets are steered.
+fn steered(random: u32, shard: u32, shards: u32) -> u32 {
+    let low = random & 0xff;
+    let meant = low - low % shards + shard % shards;
+    random - low + if meant > 0xff { meant - shards } else { meant }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steered;
+
+    #[test]
+    fn an_index_leads_to_its_shard_and_stays_random() {
+        for (shards, shard) in (1..=8).flat_map(|shards| (0..20).map(move |shard| (shards, shard)))
+        {
+            for random in (0..=0xff).map(|low| 0xabcd_ef00 | low) {
+                let index = steered(random, shard, shards);
+                assert_eq!((index & 0xff) % shards, shard % shards);
+                assert!(index.abs_diff(random) < shards && index >> 8 == random >> 8);
+            }
         }
     }
 }

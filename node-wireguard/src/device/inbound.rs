@@ -9,7 +9,7 @@ use crate::noise::constants::REJECT_AFTER_MESSAGES;
 use crate::noise::{DATA_HEADER, Keypair, Kind};
 use crate::packet::{self, PacketView, Transport, mss};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 const SYN: u8 = 0x02;
 
@@ -23,14 +23,16 @@ struct Tally {
     copies: u64,
     copied_bytes: u64,
     highest: u64,
+    /// Bits that the replay window has come to hold.
+    grown: Option<usize>,
 }
 
 impl Shard {
     /// Receives, opens, merges and writes; says whether more may be waiting.
     pub(super) fn inbound(&mut self, socket: usize) -> bool {
         let mut received = [Received::default(); SLOTS];
-        let Some(from) = self.shared.sockets.get(socket) else { return false };
-        let count = match from.udp.receive(&mut self.arena, &mut received) {
+        let Some(from) = self.outgoing.sockets.get(socket) else { return false };
+        let count = match from.of(self.outgoing.shard).receive(&mut self.arena, &mut received) {
             Ok(count) => count,
             Err(error) => {
                 if self.complaints.take(self.now) {
@@ -55,7 +57,7 @@ impl Shard {
     }
 
     pub(super) fn data_in(&mut self, run: &Run) {
-        if !self.sessions.contains_key(&run.receiver) && self.shared.commands.pending() {
+        if !self.sessions.contains_key(&run.receiver) && self.waiting.pending() {
             self.obey(); // the session may be so new that we have not been told
         }
         let Some((slot, keypair)) =
@@ -86,16 +88,13 @@ impl Shard {
         counters.add(peer.counters + peer_word::RX_BYTES, tally.bytes);
         counters.add(word::RX_PACKETS, tally.authentic);
         counters.add(word::RX_BYTES, tally.bytes);
-        if peer.vanilla
-            && peer
-                .lanes
-                .first()
-                .is_none_or(|l| l.endpoint != run.endpoint || l.to.source != run.hit)
-        {
+        let lane = peer.lanes.first();
+        let moved = lane.map(|lane| lane.heard(run.endpoint, run.hit));
+        if peer.vanilla && moved.is_none_or(|lane| lane.is_some()) {
             // Classic roaming: the last authentic packet says where the peer is.
-            if let Some(lane) = peer.lanes.first_mut() {
+            if let (Some(lane), Some(Some(moved))) = (peer.lanes.first_mut(), moved) {
                 self.remotes.remove(&(slot, lane.endpoint));
-                *lane = super::lane::Lane::new(lane.path, run.endpoint, run.hit, lane.counters);
+                *lane = moved;
                 self.remotes.insert((slot, run.endpoint), 0);
             }
             let notice = Notice::Roamed(peer.id, run.endpoint, run.hit);
@@ -103,6 +102,9 @@ impl Shard {
         }
         let id = peer.id;
         let news = peer.session.received(&keypair, tally.data, self.now / 1_000);
+        if let Some(bits) = tally.grown {
+            peer.session.window_grew(&keypair, bits);
+        }
         if news.promoted {
             self.shared.inbox.push(Message::Notice(Notice::Promoted(id)));
             self.send_staged(slot);
@@ -115,6 +117,7 @@ impl Shard {
     fn open_run(&mut self, run: &Run, slot: u32, keypair: &Keypair) -> Tally {
         let mut tally = Tally::default();
         let mut window = keypair.replay();
+        let held = window.held();
         for at in run.bytes.clone().step_by(run.stride) {
             let end = (at + run.stride).min(run.bytes.end);
             let start = at + run.prefix + DATA_HEADER;
@@ -143,6 +146,7 @@ impl Shard {
                 self.deliver(start..start + length, slot, run.receiver);
             }
         }
+        tally.grown = Some(window.held()).filter(|now| *now > held);
         tally
     }
 
@@ -161,7 +165,10 @@ impl Shard {
             if self.allowed.lookup(view.source) != Some(&slot) {
                 return counters.add(word::WRONG_SOURCE, 1);
             }
-            if !self.filter.inbound(&view, packet, self.now / 1_000).passes() {
+            let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = filter.inbound(&view, packet, self.now / 1_000);
+            drop(filter);
+            if !verdict.passes() {
                 return counters.add(word::FILTERED, 1);
             }
             if matches!(view.transport, Transport::Tcp { flags, .. } if flags & SYN != 0) {

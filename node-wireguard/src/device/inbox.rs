@@ -2,9 +2,12 @@
 
 use super::control::Control;
 use super::slab::PeerId;
+use crate::noise::Millis;
+use crate::noise::constants::QUEUE_LOAD;
 use crate::path::{Endpoint, Micros};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +59,8 @@ pub enum Message {
 #[derive(Default)]
 struct Queues {
     closed: bool,
+    /// Whether the reader waits and has not been called yet: a call costs more than all the rest here.
+    asleep: bool,
     urgent: VecDeque<Message>,
     handshakes: VecDeque<Datagram>,
 }
@@ -64,6 +69,10 @@ struct Queues {
 pub struct Inbox {
     queues: Mutex<Queues>,
     filled: Condvar,
+    /// Until when handshake messages are too many, as the reader sees it.
+    loaded_until: AtomicU64,
+    /// Whether any was not even offered for that reason since the reader looked.
+    turned_away: AtomicBool,
 }
 
 impl Inbox {
@@ -83,15 +92,28 @@ impl Inbox {
         })
     }
 
-    /// Refused when too many wait: false.
-    pub fn offer_handshake(&self, datagram: Datagram) -> bool {
+    /// Refused, and not even made, when too many wait: false.
+    pub fn offer_handshake(&self, datagram: impl FnOnce() -> Datagram) -> bool {
         self.with(|queues| {
             let room = queues.handshakes.len() < LIMIT;
             if room {
-                queues.handshakes.push_back(datagram);
+                queues.handshakes.push_back(datagram());
             }
             room
         })
+    }
+
+    /// One was dropped because of load.
+    pub fn turn_away(&self) {
+        self.turned_away.store(true, Relaxed);
+    }
+
+    pub fn is_loaded(&self, now: Millis) -> bool {
+        now < self.loaded_until.load(Relaxed)
+    }
+
+    pub fn declare_load(&self, until: Millis) {
+        self.loaded_until.store(until, Relaxed);
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Queues) -> R) -> R {
@@ -100,8 +122,11 @@ impl Inbox {
         if queues.closed {
             queues.urgent.clear();
         }
+        let asleep = std::mem::take(&mut queues.asleep);
         drop(queues);
-        self.filled.notify_one();
+        if asleep {
+            self.filled.notify_one();
+        }
         result
     }
 
@@ -114,7 +139,7 @@ impl Inbox {
     }
 
     /// Moves what is urgent and up to `most` handshakes out, waiting for something at most so long. Gives how many
-    /// handshakes waited in all.
+    /// handshakes waited in all; those that were turned away for load keep it up. There is one reader.
     pub fn take(
         &self,
         wait: Duration,
@@ -123,12 +148,17 @@ impl Inbox {
         most: usize,
     ) -> usize {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let empty = |queues: &mut Queues| queues.urgent.is_empty() && queues.handshakes.is_empty();
+        let empty = |queues: &mut Queues| {
+            queues.asleep = queues.urgent.is_empty() && queues.handshakes.is_empty();
+            queues.asleep
+        };
         let waited = self.filled.wait_timeout_while(queues, wait, empty);
         let (mut queues, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queues.asleep = false;
         std::mem::swap(&mut queues.urgent, urgent);
         let waiting = queues.handshakes.len();
         handshakes.extend(queues.handshakes.drain(..most.min(waiting)));
-        waiting
+        let turned_away = self.turned_away.swap(false, Relaxed);
+        if turned_away { waiting.max(QUEUE_LOAD) } else { waiting }
     }
 }

@@ -20,11 +20,28 @@ pub struct Lane {
     pub to: Destination,
     /// Its block of counters.
     pub counters: usize,
+    /// Batches are lost on it: one datagram at a time.
+    pub singly: bool,
+    /// A local address that the way to the peer no longer leaves by, so nothing is sent from it, though the peer may still
+    /// ask there.
+    pub shunned: Option<IpAddr>,
+    /// It leads into another tunnel, whose MTU this is.
+    pub tunnel_mtu: Option<u16>,
 }
 
 impl Lane {
     pub fn new(path: u32, endpoint: Endpoint, source: Option<IpAddr>, counters: usize) -> Self {
-        Self { path, endpoint, to: destination(&endpoint, source), counters }
+        let to = destination(&endpoint, source);
+        Self { path, endpoint, to, counters, singly: false, shunned: None, tunnel_mtu: None }
+    }
+
+    /// What becomes of it when a vanilla peer is heard from `endpoint` at our own address `hit`; nothing if it stays.
+    pub fn heard(&self, endpoint: Endpoint, hit: Option<IpAddr>) -> Option<Self> {
+        let shunned = hit.is_some() && hit == self.shunned;
+        let source = if shunned { self.to.source } else { hit };
+        let moved = self.endpoint != endpoint || self.to.source != source;
+        let lane = Self::new(self.path, endpoint, source, self.counters);
+        moved.then_some(Self { shunned: self.shunned, tunnel_mtu: self.tunnel_mtu, ..lane })
     }
 }
 
@@ -66,6 +83,11 @@ impl ShardPeer {
         self.laid.primary.map(|primary| (primary, self.laid.copy))
     }
 
+    /// The lane that copies go by, else the only one that all goes by.
+    pub fn second(&self) -> Option<Lane> {
+        self.laid.copy.or(self.laid.primary).and_then(|lane| self.lanes.get(lane)).copied()
+    }
+
     /// Keeps a packet until it can be sent; false if an older one had to go for it.
     pub fn stage(&mut self, packet: Vec<u8>) -> bool {
         let full = self.staged.len() >= MAX_STAGED;
@@ -74,5 +96,26 @@ impl ShardPeer {
         }
         self.staged.push_back(packet);
         !full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_who_is_heard_but_not_to_an_address_that_is_out_of_use() {
+        let at = |text: &str| Endpoint { socket: 0, remote: text.parse().unwrap(), slot: None };
+        let (here, there) = (at("192.0.2.1:1"), at("192.0.2.9:1"));
+        let [old, new] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse::<IpAddr>().unwrap());
+        let lane = Lane::new(7, here, Some(old), 3);
+        assert_eq!(lane.heard(here, Some(old)), None);
+        assert_eq!(lane.heard(here, None).unwrap().to.source, None);
+        assert_eq!(lane.heard(there, Some(new)), Some(Lane::new(7, there, Some(new), 3)));
+        let lane = Lane { shunned: Some(old), ..Lane::new(7, here, None, 3) };
+        assert_eq!(lane.heard(here, Some(old)), None);
+        let moved = lane.heard(there, Some(old)).unwrap();
+        assert_eq!((moved.endpoint, moved.to.source, moved.shunned), (there, None, Some(old)));
+        assert_eq!(lane.heard(here, Some(new)).unwrap().to.source, Some(new));
     }
 }

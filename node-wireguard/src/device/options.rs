@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+pub use super::sockets::SocketOptions;
 pub use crate::path::Schedule;
 
 /// An X25519 public key; it names a peer everywhere in this face.
@@ -8,16 +9,26 @@ pub type PublicKey = [u8; 32];
 
 /// What a device is opened with.
 pub struct DeviceOptions {
+    /// Zeros: none yet. No handshake is made or taken until there is one.
     pub private_key: [u8; 32],
     /// Local addresses to bind, one UDP socket each, in the order of `Device::sockets`; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    pub sockets: SocketOptions,
     pub interface: InterfaceOptions,
+    /// Threads that move packets, 1 to `MAX_SHARDS`; more than one only with a kernel TUN. One peer's packets come in by one of
+    /// them; what goes out is spread by flows.
+    pub shards: usize,
 }
+
+/// More threads than this wait for each other.
+pub const MAX_SHARDS: usize = 8;
 
 /// Where inner packets come from and go to.
 pub enum InterfaceOptions {
     /// A kernel TUN made and configured by this device; needs CAP_NET_ADMIN.
     Tun { name: String, mtu: u16, addresses: Vec<(IpAddr, u8)> },
+    /// A kernel TUN that is only made: addresses and "up" are somebody else's business, who may also change its MTU.
+    Plain { name: String, mtu: u16 },
     /// Frames (10-byte vnet header and packet) on a descriptor that somebody else made: a TUN from another namespace,
     /// or one end of a datagram socket pair whose other end is a network stack.
     Frames {

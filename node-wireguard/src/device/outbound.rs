@@ -9,13 +9,13 @@ use super::shard::Shard;
 use super::shared::Shared;
 use crate::io::SLOT;
 use crate::io::offload::{GSO_NONE, VNET, Vnet, split};
-use crate::noise::Keypair;
+use crate::noise::{Keypair, padded};
 use crate::packet::icmp::{self, Unreachable};
 use crate::packet::{PacketView, Transport, mss};
 use crate::path::Micros;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 /// How much goes one way before the other way is looked at: else bulk starves its own ACKs.
 const READS: usize = 64;
@@ -32,6 +32,11 @@ impl Shard {
                 more = false;
                 break;
             };
+            if self.waiting.pending() {
+                // Who was told that a peer is known may already send to it.
+                self.outgoing.flush(&self.shared, self.now);
+                self.obey();
+            }
             self.frame_out(length);
             bytes += length;
             if bytes >= BYTES {
@@ -55,7 +60,7 @@ impl Shard {
         let peer = slot.and_then(|slot| self.peers.get_mut(slot as usize)?.as_mut());
         let Some(peer) = peer else {
             counters.add(word::NO_PEER, 1);
-            return self.refuse_frame(length, Refusal::Unreachable(Unreachable::NoRoute));
+            return self.refuse_frame(length, Refusal::Unreachable(Unreachable::Host));
         };
         let largest = largest_packet(&vnet, &view, packet);
         if largest > peer.inner_mtu as usize {
@@ -64,12 +69,16 @@ impl Shard {
             return self.refuse_frame(length, Refusal::TooBig(mtu));
         }
         let now = self.now / 1_000;
-        self.filter.outbound(&view, now);
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).outbound(&view, now);
         let session = Arc::clone(&peer.session);
         let ready = session.sending(now).zip(Carrier::of(peer, flow_hash(&view)));
         let Some((keypair, carrier)) = ready else {
             return self.stage(length, &vnet);
         };
+        let size = padded(largest, peer.inner_mtu as usize);
+        if self.outgoing.circles(&carrier, &view, packet, size) {
+            return counters.add(word::SEND_FAILED, 1);
+        }
         if !peer.busy.load(Relaxed) {
             tell_busy(peer, &self.shared);
         }
@@ -108,6 +117,12 @@ impl Shard {
     fn stage(&mut self, length: usize, vnet: &Vnet) {
         let Some(view) = self.slab.get(VNET..length).and_then(PacketView::parse) else { return };
         let Some(&slot) = self.allowed.lookup(view.destination) else { return };
+        let peer = self.peers.get(slot as usize).and_then(Option::as_ref);
+        if peer.is_some_and(|peer| peer.vanilla && peer.lanes.is_empty()) {
+            // It must come to us first (kernel, `device.c: wg_xmit`).
+            self.shared.counters.add(word::NO_PEER, 1);
+            return self.refuse_frame(length, Refusal::Unreachable(Unreachable::Host));
+        }
         let Self { slab, peers, shared, now, .. } = self;
         let Some(peer) = peers.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         split(vnet, &mut slab[VNET..], length - VNET, |packet, size| {

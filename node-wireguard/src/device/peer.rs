@@ -6,12 +6,14 @@ use super::lane::{Laid, Lane};
 use super::slab::PeerId;
 use super::{Counters, PeerConfig};
 use crate::forwarder::{BindClient, Bucket, Rate};
+use crate::io::Way;
 use crate::noise::{Keypair, Millis, Protocol, Session, StaticProbe};
-use crate::path::{Endpoint, Micros, PathTable, Traffic};
+use crate::path::{Endpoint, Micros, PathTable, PathView, Traffic};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// The binding of one relayed path.
 pub struct Bind {
@@ -67,12 +69,17 @@ pub struct Peer {
     pub wants_initiation: bool,
     /// Where a vanilla peer is.
     pub endpoint: Option<(Endpoint, Option<IpAddr>)>,
+    /// What leads to a vanilla peer, and the local address that went out of use with the one before.
+    pub way: Option<Way>,
+    pub shunned: Option<IpAddr>,
     /// Local addresses that probes of peer-reflexive paths hit: the source of what goes there.
     pub hits: HashMap<u32, IpAddr>,
     pub counters: usize,
     pub path_counters: HashMap<u32, usize>,
     pub busy: Arc<AtomicBool>,
     pub deadline: Micros,
+    /// The last handshake by the clock of the wall, since 1970: never moved by a later change of that clock.
+    pub met: Option<Duration>,
     pub sent_route: Option<(Vec<Lane>, Laid, u16)>,
 }
 
@@ -83,14 +90,17 @@ impl Peer {
             let block =
                 *self.path_counters.entry(0).or_insert_with(|| blocks.take(counters).unwrap_or(0));
             let laid = Laid { primary: Some(0), ..Laid::default() };
-            return (vec![Lane::new(0, endpoint, source, block)], laid, self.table.inner_mtu());
+            let (shunned, tunnel_mtu) = (self.shunned, self.way.and_then(|way| way.tunnel_mtu));
+            let lane = Lane { shunned, tunnel_mtu, ..Lane::new(0, endpoint, source, block) };
+            return (vec![lane], laid, self.table.inner_mtu());
         }
         let mut lanes = Vec::new();
-        for candidate in self.table.candidates() {
+        for PathView { candidate, singly, .. } in self.table.views() {
             let block = self.path_counters.entry(candidate.id);
             let block = *block.or_insert_with(|| blocks.take(counters).unwrap_or(0));
             let source = self.hits.get(&candidate.id).copied();
-            lanes.push(Lane::new(candidate.id, candidate.endpoint, source, block));
+            let lane = Lane::new(candidate.id, candidate.endpoint, source, block);
+            lanes.push(Lane { singly, ..lane });
         }
         let place = |id: u32| lanes.iter().position(|lane| lane.path == id);
         let route = self.table.route();

@@ -20,6 +20,9 @@ impl Control {
             rx_bytes: counters.get(peer.counters + peer_word::RX_BYTES),
             tx_bytes: counters.get(peer.counters + peer_word::TX_BYTES),
             counters: peer.counters,
+            allowed_ips: peer.config.allowed_ips.clone(),
+            keepalive_seconds: peer.config.keepalive_seconds,
+            has_preshared_key: peer.config.preshared_key.is_some(),
             paths: if peer.config.vanilla {
                 self.report_endpoint(peer).into_iter().collect()
             } else {
@@ -45,6 +48,7 @@ impl Control {
                 jitter_us: view.jitter_us,
                 loss: view.loss,
                 mtu: view.inner_mtu,
+                offload: !view.singly,
                 rx_bytes: count(path_word::RX_BYTES),
                 tx_bytes: count(path_word::TX_BYTES),
                 counters: block.unwrap_or(0),
@@ -53,12 +57,12 @@ impl Control {
         peer.table.views().map(path).collect()
     }
 
-    /// A vanilla peer's one path: it works if there was a handshake.
+    /// A vanilla peer's one path: it works as long as there is a session.
     fn report_endpoint(&self, peer: &Peer) -> Option<PathStatus> {
         let (endpoint, _) = peer.endpoint?;
         let block = peer.path_counters.get(&0).copied();
         let count = |word: usize| block.map_or(0, |block| self.shared.counters.get(block + word));
-        let met = peer.session.timers.last_handshake().is_some();
+        let met = peer.probing(self.now / 1_000).is_some();
         Some(PathStatus {
             id: 0,
             local: endpoint.socket,
@@ -71,6 +75,7 @@ impl Control {
             jitter_us: 0,
             loss: 0.0,
             mtu: self.mtu,
+            offload: true,
             rx_bytes: count(path_word::RX_BYTES),
             tx_bytes: count(path_word::TX_BYTES),
             counters: block.unwrap_or(0),

@@ -52,7 +52,7 @@ impl Control {
             peer.busy.store(false, Relaxed);
         }
         if let Some(command) = peer.route_command(&shared.counters, path_blocks) {
-            shared.commands.push(command);
+            shared.command(command);
         }
         for view in peer.table.views() {
             if let Some(block) = peer.path_counters.get(&view.candidate.id) {
@@ -88,6 +88,7 @@ impl Control {
                 }
                 self.tell(Event::PathState { peer: key, path, state, rtt_us });
             }
+            Change::Offload { path, on } => self.tell(Event::PathOffload { peer: key, path, on }),
             Change::Active { path, previous } => {
                 self.tell(Event::PathActive { peer: key, path, previous });
                 if path.is_some() {

@@ -1,28 +1,38 @@
 //! One shard: frames to UDP and UDP to frames in one thread, each run to completion. Nothing is allocated per packet.
 
-use super::command::Command;
+use super::allowance::Allowance;
+use super::command::{Command, Commands};
+use super::counters::word;
 use super::flow::LastFlow;
+use super::gate::Gate;
+use super::inbox::{Message, Notice};
 use super::lane::ShardPeer;
 use super::outgoing::Outgoing;
 use super::shared::Shared;
+use super::sockets::Sockets;
 use crate::allowed_ips::AllowedIps;
-use crate::filter::{Filter, FilterConfig};
+use crate::filter::Filter;
 use crate::io::clock::boottime_us;
 use crate::io::offload::{Merger, VNET};
-use crate::io::{Events, Interest, Poller, SLOT, SLOTS, Tun};
-use crate::noise::{Keypair, Millis};
+use crate::io::{Events, Interest, Poller, Priority, SLOT, SLOTS, Tun};
+use crate::noise::{Keypair, Local, Millis};
 use crate::path::{Endpoint, Micros};
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const FRAMES: u64 = 0;
 const WAKER: u64 = 1;
 const FIRST_SOCKET: u64 = 2;
 
 pub struct ShardOptions {
+    /// From 0.
+    pub number: usize,
+    /// What all shards let in.
+    pub filter: Arc<Mutex<Filter>>,
     pub mtu: u16,
     pub merge_udp: bool,
+    pub local: Arc<Local>,
 }
 
 pub struct Shard {
@@ -35,7 +45,11 @@ pub struct Shard {
     pub(super) sessions: HashMap<u32, (u32, Arc<Keypair>)>,
     /// Where a peer's path is among its lanes. Two peers may name the same endpoint.
     pub(super) remotes: HashMap<(u32, Endpoint), usize>,
-    pub(super) filter: Filter,
+    /// One for all shards: an answer may come to another than asked.
+    pub(super) filter: Arc<Mutex<Filter>>,
+    /// What we are told.
+    pub(super) waiting: Arc<Commands>,
+    pub(super) gate: Gate,
     pub(super) slab: Box<[u8]>,
     pub(super) outgoing: Outgoing,
     pub(super) arena: Box<[u8]>,
@@ -50,12 +64,16 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(shared: Arc<Shared>, tun: Tun, options: &ShardOptions) -> io::Result<Self> {
+    pub fn new(shared: Arc<Shared>, tun: Tun, options: ShardOptions) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(&tun, FRAMES, Interest::Read)?;
-        poller.add(&shared.commands.waker, WAKER, Interest::Read)?;
-        for (socket, token) in shared.sockets.iter().zip(FIRST_SOCKET..) {
-            poller.add(&socket.udp, token, Interest::Read)?;
+        let commands = Arc::clone(&shared.commands[options.number]);
+        poller.add(&commands.waker, WAKER, Interest::Read)?;
+        let mut outgoing = Outgoing::default();
+        outgoing.shard = options.number;
+        outgoing.sockets = shared.sockets();
+        for (socket, token) in outgoing.sockets.iter().zip(FIRST_SOCKET..) {
+            poller.add(socket.of(options.number), token, Interest::Read)?;
         }
         Ok(Self {
             shared,
@@ -66,9 +84,10 @@ impl Shard {
             allowed: AllowedIps::new(),
             sessions: HashMap::new(),
             remotes: HashMap::new(),
-            filter: Filter::new(&FilterConfig::default()),
+            filter: options.filter,
+            gate: Gate::new(options.local, boottime_us() / 1_000),
             slab: vec![0; VNET + SLOT].into(),
-            outgoing: Outgoing::default(),
+            outgoing,
             arena: vec![0; SLOTS * SLOT].into(),
             merger: Merger::new(options.merge_udp),
             last_flow: LastFlow::default(),
@@ -76,6 +95,7 @@ impl Shard {
             stun: Allowance::new(200),
             complaints: Allowance::new(2),
             now: boottime_us(),
+            waiting: commands,
             commands: Vec::new(),
             stopping: false,
         })
@@ -85,10 +105,12 @@ impl Shard {
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::new();
         let mut frames = true;
-        let mut sockets = vec![true; self.shared.sockets.len()];
+        let mut sockets = vec![true; self.outgoing.sockets.len()];
+        let mut priority = Priority::default();
         loop {
             self.now = boottime_us();
-            if self.shared.commands.pending() {
+            priority.weigh(self.now, || self.moved());
+            if self.waiting.pending() {
                 self.obey();
             }
             if self.stopping {
@@ -116,6 +138,19 @@ impl Shard {
         }
     }
 
+    /// Authentic messages and their UDP payload, both ways.
+    fn moved(&self) -> (u64, u64) {
+        let both = |sent: usize, received: usize| {
+            let counters = &self.shared.counters;
+            counters.get(sent).saturating_add(counters.get(received))
+        };
+        (both(word::TX_PACKETS, word::RX_PACKETS), both(word::TX_BYTES, word::RX_BYTES))
+    }
+
+    pub(super) fn filter(&self) -> MutexGuard<'_, Filter> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn millis(&self) -> Millis {
         self.now / 1_000
     }
@@ -123,7 +158,7 @@ impl Shard {
     /// Carries out what waits.
     pub(super) fn obey(&mut self) {
         let mut commands = std::mem::take(&mut self.commands);
-        self.shared.commands.take(&mut commands);
+        self.waiting.take(&mut commands);
         for command in commands.drain(..) {
             self.execute(command);
         }
@@ -164,7 +199,7 @@ impl Shard {
             }
             Command::Forbid(address, prefix) => {
                 self.allowed.remove(address, prefix);
-                self.filter.drop_sources(address, prefix);
+                self.filter().drop_sources(address, prefix);
                 self.last_flow.forget();
             }
             Command::SetRoute { id, lanes, laid, inner_mtu } => {
@@ -178,7 +213,13 @@ impl Shard {
                 for (index, lane) in lanes.iter().enumerate() {
                     self.remotes.insert((id.slot, lane.endpoint), index);
                 }
+                let (before, now) = (peer.second(), self.now);
                 (peer.lanes, peer.laid, peer.inner_mtu) = (lanes, laid, inner_mtu);
+                if let Some(lane) =
+                    peer.second().filter(|lane| before.map(|b| b.path) != Some(lane.path))
+                {
+                    self.outgoing.repeat(id, &lane, &self.shared, now);
+                }
                 self.send_staged(id.slot);
             }
             Command::AddSession(id, keypair) => {
@@ -187,37 +228,37 @@ impl Shard {
             Command::DropSession(index) => {
                 self.sessions.remove(&index);
             }
-            Command::Keepalive(id) => self.keepalive(id.slot),
+            Command::Keepalive(id) if self.outgoing.shard == 0 => self.keepalive(id.slot),
+            Command::Keepalive(id) => self.send_staged(id.slot), // one empty packet is enough
             Command::DropStaged(id) => self.drop_staged(id.slot),
+            Command::SetLocal(local) => self.gate.set_local(local),
             Command::SetFilter(config) => {
-                self.filter.set_config(&config);
+                self.filter().set_config(&config);
                 self.last_flow.forget();
             }
+            Command::SetSockets(sockets) => self.set_sockets(sockets),
+            Command::SetMtu(mtu) => self.mtu = mtu,
             Command::Stop => self.stopping = true,
         }
     }
 }
 
-/// So many a second, and as many at once.
-pub(super) struct Allowance {
-    per_second: u64,
-    millionths: u64,
-    at: Micros,
-}
-
-impl Allowance {
-    pub fn new(per_second: u64) -> Self {
-        Self { per_second, millionths: per_second * 1_000_000, at: 0 }
-    }
-
-    pub fn take(&mut self, now: Micros) -> bool {
-        let gained = now.saturating_sub(self.at).saturating_mul(self.per_second);
-        self.millionths = self.millionths.saturating_add(gained).min(self.per_second * 1_000_000);
-        self.at = now;
-        let enough = self.millionths >= 1_000_000;
-        if enough {
-            self.millionths -= 1_000_000;
+impl Shard {
+    /// As many as before. Those that stay are the same sockets; what waits in the others is lost, as it is on a wire.
+    fn set_sockets(&mut self, sockets: Sockets) {
+        self.outgoing.flush(&self.shared, self.now);
+        let shard = self.outgoing.shard;
+        let pairs = self.outgoing.sockets.iter().zip(sockets.iter());
+        for ((old, new), token) in pairs.zip(FIRST_SOCKET..) {
+            if old.is(new) {
+                continue;
+            }
+            let _ = self.poller.remove(old.of(shard)); // it goes with its last holder anyway
+            if let Err(error) = self.poller.add(new.of(shard), token, Interest::Read) {
+                let notice = Notice::SocketFailed(new.info.id, error.to_string());
+                self.shared.inbox.offer(Message::Notice(notice));
+            }
         }
-        enough
+        self.outgoing.sockets = sockets;
     }
 }

@@ -17,6 +17,8 @@ pub struct DeviceStatus {
     /// The name of the network interface; none if the frames descriptor is a socket.
     pub interface: Option<String>,
     pub mtu: u16,
+    /// Of the sockets' packets (SO_MARK); 0: none.
+    pub mark: u32,
     pub addresses: Vec<(IpAddr, u8)>,
     pub sockets: Vec<SocketInfo>,
     pub peers: Vec<PeerStatus>,
@@ -33,6 +35,10 @@ pub struct PeerStatus {
     pub tx_bytes: u64,
     /// Where its block stands in `Device::counters`, in words.
     pub counters: usize,
+    /// Networks that are its own now, in the order in which it was given them.
+    pub allowed_ips: Vec<(IpAddr, u8)>,
+    pub keepalive_seconds: Option<u16>,
+    pub has_preshared_key: bool,
     pub paths: Vec<PathStatus>,
 }
 
@@ -52,6 +58,8 @@ pub struct PathStatus {
     pub loss: f32,
     /// Largest inner packet that goes through, bytes.
     pub mtu: u16,
+    /// Whether batches leave in one call; false after they were lost where single datagrams get through.
+    pub offload: bool,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     /// Where its block stands in `Device::counters`, in words.

@@ -1,9 +1,12 @@
 //! What needs a hand inside: a handshake at will, a panic.
 
+use super::counters::word;
 use super::*;
 use crate::io::fd::seqpacket_pair;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,10 +25,16 @@ fn node(number: u8) -> Node {
     let interface =
         InterfaceOptions::Frames { fd: inner, mtu: 1408, addresses: vec![], merge_udp: false };
     let sink: Sink = Arc::new(move |event| drop(tell.lock().unwrap().send(event)));
-    let options = DeviceOptions { private_key: [number; 32], listen, interface };
+    let options = DeviceOptions {
+        private_key: [number; 32],
+        listen,
+        sockets: SocketOptions::default(),
+        interface,
+        shards: 1,
+    };
     let device = Device::open(options, sink).unwrap();
     let rule = FilterRule { protocol: FilterProtocol::Udp, ports: (0, 65_535), sources: vec![] };
-    device.set_filter(FilterConfig { allow: vec![rule] }).unwrap();
+    device.set_filter(FilterConfig { allow: vec![rule], open: false }).unwrap();
     let frames = UnixDatagram::from(outer);
     frames.set_nonblocking(false).unwrap();
     frames.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -79,6 +88,7 @@ fn new_keys_under_load_lose_nothing() {
             renewed = due;
             let key = b.device.public_key();
             a.device
+                .shared
                 .call(move |control| control.find_peer(&key).map(|id| control.initiate(id)))
                 .unwrap()
                 .unwrap();
@@ -88,10 +98,53 @@ fn new_keys_under_load_lose_nothing() {
     assert!(handshakes.count() >= 2, "one at first, one or more under load; {sent} packets");
 }
 
+/// The same packet to another of 10.0.0.0/16.
+fn frame_to(c: u8, d: u8) -> Vec<u8> {
+    let mut frame = frame(0);
+    frame[28..30].copy_from_slice(&[c, d]);
+    frame
+}
+
+#[test]
+fn who_added_a_peer_can_send_to_it_at_once() {
+    let (a, other) = (node(4), node(5));
+    introduce(&a, &other, 2);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                a.frames.send(&frame(0)).unwrap(); // the shard is always just waking
+                (0..2_000).for_each(|_| std::hint::spin_loop());
+            }
+        });
+        for number in 101..=250 {
+            let peer = PeerConfig {
+                public_key: crate::crypto::public_key(&[number; 32]),
+                allowed_ips: vec![(IpAddr::from([10, 0, 1, number]), 32)],
+                preshared_key: None,
+                keepalive_seconds: None,
+                vanilla: false,
+                endpoint: None,
+            };
+            a.device.update_peers(vec![peer], vec![]).unwrap();
+            a.frames.send(&frame_to(1, number)).unwrap();
+        }
+        done.store(true, Relaxed);
+    });
+    a.frames.send(&frame_to(2, 1)).unwrap(); // nobody's: read last of all
+    let unknown = || a.device.shared.counters.get(word::NO_PEER);
+    let start = Instant::now();
+    while unknown() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(5), "the last packet was not read");
+        std::thread::yield_now();
+    }
+    assert_eq!(unknown(), 1);
+}
+
 #[test]
 fn a_panic_is_told_and_ends_the_device_but_not_the_process() {
     let node = node(3);
-    let answer = node.device.call(|_| panic!("on purpose"));
+    let answer = node.device.shared.call(|_| panic!("on purpose"));
     assert!(matches!(answer, Err(DeviceError::Failed(message)) if message.contains("on purpose")));
     let told = node.events.recv_timeout(Duration::from_secs(5)).unwrap();
     let expected = "on purpose".to_owned();
@@ -106,7 +159,7 @@ fn a_panic_is_told_and_ends_the_device_but_not_the_process() {
 fn every_caller_of_a_device_that_panics_learns_why() {
     for _ in 0..50 {
         let node = node(5);
-        let late = node.device.call(|_| {
+        let late = node.device.shared.call(|_| {
             struct Slow;
             impl Drop for Slow {
                 fn drop(&mut self) {

@@ -8,13 +8,14 @@ use super::status::{NativeDeviceStatus, NativeSocket};
 use super::streams::{ACCEPTED, Arrived, DATAGRAMS, NativeDatagrams, NativeListener, NativeStream};
 use super::value::{NativeEndpoint, address, key, whole};
 use super::work::promise;
-use crate::device::{Device, DeviceOptions, InterfaceOptions};
+use crate::device::{Device, DeviceError, DeviceOptions, InterfaceOptions};
 use crate::io::shared_words;
 use crate::rootless::{Backend, Rootless, RootlessOptions, Stream};
+use crate::uapi::{FOLDER, Uapi, Where};
 use napi::bindgen_prelude::{BigUint64Array, Object, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ pub struct NativeDevice {
     events: Arc<Mailbox<FaceEvent>>,
 }
 
-struct Core {
-    device: Device,
+pub(super) struct Core {
+    pub(super) device: Arc<Device>,
+    uapi: Option<Uapi>,
     rootless: Option<Rootless>,
     events: Arc<Mailbox<FaceEvent>>,
 }
@@ -61,7 +63,7 @@ impl Core {
         helper: PathBuf,
         events: Arc<Mailbox<FaceEvent>>,
     ) -> std::result::Result<Self, Failure> {
-        let Opening { private_key, listen, stack, mtu, addresses } = opening;
+        let Opening { private_key, listen, sockets, stack, mtu, addresses, uapi, shards } = opening;
         let (rootless, interface) = match stack {
             Ok(name) => (None, InterfaceOptions::Tun { name, mtu, addresses }),
             Err(backend) => {
@@ -79,16 +81,26 @@ impl Core {
         };
         let sink = Arc::clone(&events);
         let sink = Arc::new(move |event| sink.put(FaceEvent::Device(event)));
-        let device = Device::open(DeviceOptions { private_key, listen, interface }, sink)?;
-        Ok(Self { device, rootless, events })
+        let options = DeviceOptions { private_key, listen, sockets, interface, shards };
+        let device = Arc::new(Device::open(options, sink)?);
+        let uapi = uapi.then(|| serve(&device)).transpose()?;
+        Ok(Self { device, uapi, rootless, events })
     }
 
     fn close(&self) {
+        self.stop();
+        self.events.silence();
+    }
+
+    /// Joins the threads.
+    fn stop(&self) {
+        if let Some(uapi) = &self.uapi {
+            uapi.close();
+        }
         if let Some(rootless) = &self.rootless {
             rootless.close();
         }
         self.device.close();
-        self.events.silence();
     }
 
     fn rootless(&self) -> std::result::Result<&Rootless, Failure> {
@@ -96,12 +108,31 @@ impl Core {
     }
 }
 
+/// By the name that the interface got.
+fn serve(device: &Arc<Device>) -> std::result::Result<Uapi, Failure> {
+    let interface = device.interface().unwrap_or_default().to_owned();
+    let place = Where { folder: Path::new(FOLDER), interface: &interface };
+    Uapi::open(Arc::clone(device), place).map_err(|source| {
+        DeviceError::Io { doing: format!("making the socket for wg in {FOLDER}"), source }.into()
+    })
+}
+
 fn wait(timeout_ms: f64) -> std::result::Result<Duration, Failure> {
     whole(timeout_ms, 1..=LONGEST_WAIT_MS, "timeoutMs").map(|ms| Duration::from_millis(ms.into()))
 }
 
+/// A worker that is terminated takes its device along at once: a call that still waits would else keep it.
+impl Drop for NativeDevice {
+    fn drop(&mut self) {
+        let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(core) = core {
+            core.stop();
+        }
+    }
+}
+
 impl NativeDevice {
-    fn core(&self) -> std::result::Result<Arc<Core>, Failure> {
+    pub(super) fn core(&self) -> std::result::Result<Arc<Core>, Failure> {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         core.clone().ok_or_else(|| Failure::closed("the device is closed"))
     }

@@ -30,6 +30,7 @@ pub struct NativeEvent {
     pub bytes: Option<Uint8Array>,
     pub message: Option<String>,
     pub count: Option<f64>,
+    pub on: Option<bool>,
 }
 
 impl NativeEvent {
@@ -77,6 +78,9 @@ impl From<Event> for NativeEvent {
             },
             Event::PathActive { peer, path, previous } => {
                 Self { path, previous, ..Self::about("path-active", peer) }
+            }
+            Event::PathOffload { peer, path, on } => {
+                Self { path: Some(path), on: Some(on), ..Self::about("path-offload", peer) }
             }
             Event::Endpoint { peer, remote } => {
                 Self { remote: Some(remote.into()), ..Self::about("endpoint", peer) }

@@ -65,6 +65,7 @@ impl From<DeviceError> for Failure {
             DeviceError::Failed(_) => Self::failed(error),
             DeviceError::Invalid(_) => Self::invalid(error),
             DeviceError::Io { source, .. } => Self::io(&error, source),
+            DeviceError::Unsupported(_) => Self::new("UNSUPPORTED", error),
             DeviceError::UnknownPeer => Self::new("UNKNOWN_PEER", error),
             DeviceError::TooMany { .. } => Self::new("TOO_MANY", error),
         }

@@ -3,14 +3,15 @@
 use super::failure::Failure;
 use super::value::{NativeEndpoint, key, prefixes, whole};
 use crate::device::{
-    FilterConfig, FilterProtocol, FilterRule, ForwardSession, PathConfig, PeerConfig, Schedule,
+    FilterConfig, FilterProtocol, FilterRule, ForwardSession, MAX_SHARDS, PathConfig, PeerConfig,
+    Schedule, SocketOptions,
 };
 use crate::rootless::BackendChoice;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use std::net::{IpAddr, SocketAddr};
 
-const DEFAULT_MTU: f64 = 1_408.0;
+pub const DEFAULT_MTU: f64 = 1_408.0;
 /// Longest name of an interface that the kernel takes.
 const NAME_BYTES: usize = 15;
 
@@ -18,13 +19,19 @@ const NAME_BYTES: usize = 15;
 pub struct NativeDeviceOptions {
     pub private_key: Uint8Array,
     pub listen: Vec<NativeEndpoint>,
+    pub fwmark: Option<f64>,
+    pub bind_interface: Option<String>,
     pub interface: NativeInterface,
+    pub uapi: Option<bool>,
+    pub threads: Option<f64>,
 }
 
 #[napi(object, object_to_js = false)]
 pub struct NativeInterface {
     pub tun: Option<NativeTun>,
     pub rootless: Option<NativeRootless>,
+    /// Another call opens it; here it is one too many.
+    pub kernel: Option<NativeTun>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -45,40 +52,66 @@ pub struct NativeRootless {
 pub struct Opening {
     pub private_key: [u8; 32],
     pub listen: Vec<SocketAddr>,
+    pub sockets: SocketOptions,
     /// Name of a TUN of this machine, or which rootless backend.
     pub stack: Result<String, BackendChoice>,
     pub mtu: u16,
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Whether WireGuard's own tools find it.
+    pub uapi: bool,
+    pub shards: usize,
 }
 
 impl NativeDeviceOptions {
     pub fn parse(self) -> Result<Opening, Failure> {
-        let (stack, mtu, addresses) = match (self.interface.tun, self.interface.rootless) {
-            (Some(tun), None) => {
-                if tun.name.is_empty()
-                    || tun.name.len() > NAME_BYTES
-                    || tun.name.contains(['/', '\0', ' ', '%'])
-                {
-                    return Err(Failure::invalid(format!(
-                        "tun.name: {:?} is no interface name",
-                        tun.name
-                    )));
-                }
-                (Ok(tun.name), tun.mtu, tun.addresses)
+        let NativeInterface { tun, rootless, kernel } = self.interface;
+        let (stack, mtu, addresses) = match (tun, rootless, kernel) {
+            (Some(tun), None, None) => {
+                (Ok(interface_name(tun.name, "tun.name")?), tun.mtu, tun.addresses)
             }
-            (None, Some(rootless)) => {
+            (None, Some(rootless), None) => {
                 (Err(backend(rootless.backend.as_deref())?), rootless.mtu, rootless.addresses)
             }
-            _ => return Err(Failure::invalid("interface is either { tun } or { rootless }")),
+            _ => {
+                return Err(Failure::invalid(
+                    "interface is one of { tun }, { rootless } and { kernel }",
+                ));
+            }
         };
+        let uapi = self.uapi.unwrap_or(false);
+        if uapi && stack.is_err() {
+            return Err(Failure::invalid(
+                "uapi: the tools find a device by its interface's name, which a rootless one has not",
+            ));
+        }
+        let threads = whole(self.threads.unwrap_or(1.0), 1..=MAX_SHARDS as u32, "threads")?;
+        let shards = threads as usize;
+        if shards > 1 && stack.is_err() {
+            return Err(Failure::invalid("threads: a rootless device has one"));
+        }
+        let bind = self.bind_interface.map(|name| interface_name(name, "bindInterface"));
         Ok(Opening {
+            sockets: SocketOptions {
+                mark: whole(self.fwmark.unwrap_or(0.0), 0..=u32::MAX, "fwmark")?,
+                interface: bind.transpose()?,
+                ..SocketOptions::default()
+            },
             private_key: key(&self.private_key, "privateKey")?,
             listen: self.listen.iter().map(|at| at.parse("listen")).collect::<Result<_, _>>()?,
             stack,
             mtu: whole(mtu.unwrap_or(DEFAULT_MTU), 1_280..=9_000, "mtu")?,
             addresses: prefixes(&addresses, "addresses")?,
+            uapi,
+            shards,
         })
     }
+}
+
+pub fn interface_name(name: String, what: &str) -> Result<String, Failure> {
+    if name.is_empty() || name.len() > NAME_BYTES || name.contains(['/', '\0', ' ', '%']) {
+        return Err(Failure::invalid(format!("{what}: {name:?} is no interface name")));
+    }
+    Ok(name)
 }
 
 fn backend(name: Option<&str>) -> Result<BackendChoice, Failure> {
@@ -168,7 +201,7 @@ pub struct NativeRule {
 
 pub fn filter(rules: Vec<NativeRule>) -> Result<FilterConfig, Failure> {
     let allow = rules.into_iter().map(NativeRule::parse).collect::<Result<_, _>>()?;
-    Ok(FilterConfig { allow })
+    Ok(FilterConfig { allow, open: false })
 }
 
 impl NativeRule {

@@ -23,6 +23,7 @@ impl From<SocketInfo> for NativeSocket {
 pub struct NativeDeviceStatus {
     pub public_key: Uint8Array,
     pub mtu: u32,
+    pub fwmark: u32,
     pub addresses: Vec<String>,
     pub sockets: Vec<NativeSocket>,
     pub peers: Vec<NativePeerStatus>,
@@ -36,6 +37,9 @@ pub struct NativePeerStatus {
     pub rx_bytes: f64,
     pub tx_bytes: f64,
     pub counters: u32,
+    pub allowed_ips: Vec<String>,
+    pub keepalive_seconds: Option<u32>,
+    pub has_preshared_key: bool,
     pub paths: Vec<NativePathStatus>,
 }
 
@@ -52,6 +56,7 @@ pub struct NativePathStatus {
     pub jitter_ms: f64,
     pub loss_ratio: f64,
     pub mtu: u32,
+    pub offload: bool,
     pub rx_bytes: f64,
     pub tx_bytes: f64,
     pub counters: u32,
@@ -76,6 +81,7 @@ impl From<DeviceStatus> for NativeDeviceStatus {
         Self {
             public_key: status.public_key.to_vec().into(),
             mtu: status.mtu.into(),
+            fwmark: status.mark,
             addresses: status.addresses.iter().map(prefix_text).collect(),
             sockets: status.sockets.into_iter().map(Into::into).collect(),
             peers: status.peers.into_iter().map(Into::into).collect(),
@@ -92,6 +98,9 @@ impl From<PeerStatus> for NativePeerStatus {
             rx_bytes: peer.rx_bytes as f64,
             tx_bytes: peer.tx_bytes as f64,
             counters: peer.counters as u32,
+            allowed_ips: peer.allowed_ips.iter().map(prefix_text).collect(),
+            keepalive_seconds: peer.keepalive_seconds.map(Into::into),
+            has_preshared_key: peer.has_preshared_key,
             paths: peer.paths.into_iter().map(Into::into).collect(),
         }
     }
@@ -111,6 +120,7 @@ impl From<PathStatus> for NativePathStatus {
             jitter_ms: milliseconds(path.jitter_us),
             loss_ratio: path.loss.into(),
             mtu: path.mtu.into(),
+            offload: path.offload,
             rx_bytes: path.rx_bytes as f64,
             tx_bytes: path.tx_bytes as f64,
             counters: path.counters as u32,

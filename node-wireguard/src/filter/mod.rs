@@ -95,7 +95,7 @@ impl Filter {
 
     /// Notes a packet of ours, so that its answers come in.
     pub fn outbound(&mut self, view: &PacketView, now: u64) {
-        if let Fragment::Later { .. } = view.fragment {
+        if self.rules.open || matches!(view.fragment, Fragment::Later { .. }) {
             return;
         }
         let Some(ports) = Ports::of(view, true) else { return }; // echoes need no entry
@@ -122,6 +122,7 @@ impl Filter {
     /// Judges a packet from a peer whose source address has been checked; `packet` is what `view` was read from.
     pub fn inbound(&mut self, view: &PacketView, packet: &[u8], now: u64) -> Verdict {
         match view.fragment {
+            _ if self.rules.open => Verdict::Pass,
             Fragment::Later { id } if self.fragments.knows(view, id, now) => Verdict::Pass,
             Fragment::Later { .. } => Verdict::StrayFragment,
             Fragment::Whole => self.judge(view, packet, now),

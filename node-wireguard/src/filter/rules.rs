@@ -25,6 +25,8 @@ pub struct Rule {
 /// All openings. None: only echoes and answers come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterConfig {
+    /// Everything comes in and no flow is noted: somebody else filters.
+    pub open: bool,
     pub allow: Vec<Rule>,
 }
 
@@ -36,6 +38,7 @@ struct Opening {
 
 #[derive(Default)]
 pub struct Rules {
+    pub open: bool,
     tcp: Vec<Opening>,
     udp: Vec<Opening>,
     icmp: Vec<Opening>,
@@ -43,7 +46,7 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(config: &FilterConfig) -> Self {
-        let mut rules = Self::default();
+        let mut rules = Self { open: config.open, ..Self::default() };
         for Rule { protocol, ports, sources } in &config.allow {
             let (list, (low, high)) = match protocol {
                 RuleProtocol::Tcp => (&mut rules.tcp, *ports),

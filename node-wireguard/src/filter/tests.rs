@@ -19,7 +19,7 @@ fn them(port: u16) -> (IpAddr, u16) {
 
 fn rule(protocol: RuleProtocol, low: u16, high: u16, sources: &[&str]) -> FilterConfig {
     let sources = sources.iter().map(|text| (text.parse().unwrap(), 32)).collect();
-    FilterConfig { allow: vec![Rule { protocol, ports: (low, high), sources }] }
+    FilterConfig { allow: vec![Rule { protocol, ports: (low, high), sources }], open: false }
 }
 
 fn out(filter: &mut Filter, packet: &[u8], now: u64) {

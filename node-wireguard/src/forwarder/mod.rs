@@ -8,6 +8,8 @@ mod bind_client;
 mod cookie;
 mod door;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handle;
 mod limiter;
 mod proof;

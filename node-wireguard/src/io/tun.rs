@@ -37,8 +37,13 @@ pub struct Tun {
 impl Tun {
     /// Makes the device `name` (a `%d` in it becomes a number) and brings it up with these addresses. It goes away with
     /// the descriptor. Errors are one sentence: no permission, name in use, no TUN in this kernel.
-    pub fn open(name: &str, mtu: u16, addresses: &[(IpAddr, u8)]) -> io::Result<Self> {
-        let mut tun = Self::open_queue(name, false)?;
+    pub fn open(
+        name: &str,
+        multi_queue: bool,
+        mtu: u16,
+        addresses: &[(IpAddr, u8)],
+    ) -> io::Result<Self> {
+        let mut tun = Self::open_queue(name, multi_queue)?;
         let name = tun.name.as_deref().unwrap_or(name);
         let mut netlink = Netlink::open()?;
         let link = netlink.index(name)?;
@@ -48,6 +53,16 @@ impl Tun {
         netlink.up(link)?;
         let set = addresses.iter().map(|&(address, _)| address);
         netlink.settle(set.filter(|address| !tun.skipped.contains(address)))?;
+        Ok(tun)
+    }
+
+    /// Makes the device with this MTU, and leaves addresses and "up" to somebody else.
+    pub fn make(name: &str, multi_queue: bool, mtu: u16) -> io::Result<Self> {
+        let tun = Self::open_queue(name, multi_queue)?;
+        let mut netlink = Netlink::open()?;
+        let link = netlink.index(tun.name.as_deref().unwrap_or(name))?;
+        let config = LinkConfig { mtu, queue_length: QUEUE_LENGTH, gso_segments: GSO_SEGMENTS };
+        netlink.configure(link, &config)?;
         Ok(tun)
     }
 

@@ -35,5 +35,7 @@ pub const STAGED_LIMIT: usize = 128;
 pub const QUEUE_LIMIT: usize = 4_096;
 /// Waiting handshake messages from which on we are under load.
 pub const QUEUE_LOAD: usize = QUEUE_LIMIT / 8;
-/// How long load is remembered.
+/// Worthless messages with a right first MAC in `LOAD_MS` from which on we are under load.
+pub const WASTED_LOAD: u32 = 1_000;
+/// How long load is remembered, and counted.
 pub const LOAD_MS: Millis = 1_000;

@@ -3,7 +3,9 @@
 use subtle::ConstantTimeEq;
 
 use super::NoiseError;
-use super::constants::{COOKIE_LATENCY_MS, COOKIE_SECRET_MS, LOAD_MS, Millis, QUEUE_LOAD};
+use super::constants::{
+    COOKIE_LATENCY_MS, COOKIE_SECRET_MS, LOAD_MS, Millis, QUEUE_LOAD, WASTED_LOAD,
+};
 use super::handshake::check_mac1_key;
 use super::key::{Local, PublicKey};
 use super::limiter::{RateLimiter, Source};
@@ -28,6 +30,7 @@ pub struct CookieChecker {
     secret: Option<(Secret, Millis)>,
     limiter: RateLimiter,
     load_until: Millis,
+    wasted: (u32, Millis),
 }
 
 impl CookieChecker {
@@ -39,6 +42,7 @@ impl CookieChecker {
             secret: None,
             limiter: RateLimiter::default(),
             load_until: 0,
+            wasted: (0, 0),
         }
     }
 
@@ -48,6 +52,21 @@ impl CookieChecker {
             self.load_until = now + LOAD_MS;
         }
         now < self.load_until
+    }
+
+    /// When load ends, as far as is known.
+    pub fn loaded_until(&self) -> Millis {
+        self.load_until
+    }
+
+    /// A message was accepted and then turned out to be worthless, after a Diffie-Hellman. Somewhat fewer than fill the queue
+    /// would already take most of a core: too many of them in a second are load as well.
+    pub fn on_wasted(&mut self, now: Millis) {
+        let (count, since) = self.wasted;
+        self.wasted = if now < since + LOAD_MS { (count + 1, since) } else { (1, now) };
+        if self.wasted.0 >= WASTED_LOAD {
+            self.load_until = now + LOAD_MS;
+        }
     }
 
     /// Judges a handshake message (kernel, `cookie.c: wg_cookie_validate_packet` and `receive.c`).

@@ -61,6 +61,11 @@ impl Local {
         Self { private, public, mac1_key: public.mac1_key() }
     }
 
+    /// Our private key, clamped.
+    pub fn private_key(&self) -> Secret {
+        self.private.clone()
+    }
+
     /// Our public key.
     pub fn public(&self) -> &PublicKey {
         &self.public
@@ -88,6 +93,11 @@ impl Remote {
         }
         let shared = crypto::diffie_hellman(&local.private, &public.0);
         Ok(Self { public, shared, preshared: Zeroizing::new(preshared) })
+    }
+
+    /// The same peer under another key of ours.
+    pub fn under(&self, local: &Local) -> Result<Self, NoiseError> {
+        Self::new(local, self.public, *self.preshared)
     }
 
     pub fn shared(&self) -> Result<&Secret, NoiseError> {

@@ -13,10 +13,11 @@ use crate::crypto::{self, Aead, Cipher, LONG_NONCE, Secret, TAG};
 const SESSION_LABEL: &[u8] = b"ropewalk probe session 1";
 const STATIC_LABEL: &[u8] = b"ropewalk probe static 1";
 
-/// Probes under a session: a key, a counter and a window per direction, shared by all paths.
+/// Probes under a session: a key, a counter and a window per direction, shared by all paths. Few a second: the cipher, twenty
+/// times as large as the key, is made anew for each.
 pub(super) struct ProbeKeys {
-    sending: Cipher,
-    receiving: Cipher,
+    sending: Secret,
+    receiving: Secret,
     next: AtomicU64,
     window: Mutex<ReplayWindow>,
 }
@@ -27,9 +28,10 @@ impl ProbeKeys {
         if !agreed.is_initiator {
             keys.reverse();
         }
+        let [sending, receiving] = keys;
         Self {
-            sending: Cipher::new(&keys[0]),
-            receiving: Cipher::new(&keys[1]),
+            sending,
+            receiving,
             next: AtomicU64::new(0),
             window: Mutex::new(ReplayWindow::new(VANILLA_WINDOW_BITS)),
         }
@@ -38,7 +40,7 @@ impl ProbeKeys {
     pub fn seal(&self, associated: &[u8], plain: &[u8], sealed: &mut [u8]) -> Option<u64> {
         let take = |next: u64| (next < REJECT_AFTER_MESSAGES).then(|| next + 1);
         let counter = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
-        self.sending.seal(counter, associated, plain, sealed);
+        Cipher::new(&self.sending).seal(counter, associated, plain, sealed);
         Some(counter)
     }
 
@@ -52,7 +54,7 @@ impl ProbeKeys {
         if !window.is_fresh(counter) {
             return Err(NoiseError::Replayed);
         }
-        let length = self.receiving.open(counter, associated, sealed)?;
+        let length = Cipher::new(&self.receiving).open(counter, associated, sealed)?;
         window.commit(counter);
         Ok(length)
     }

@@ -98,6 +98,16 @@ impl Protocol {
         self.abandon();
     }
 
+    /// We have another key pair from now on: all that was agreed under the old one ends, and a handshake may begin at once
+    /// (kernel, `noise.c: wg_noise_expire_current_peer_keypairs`). Fails, and changes nothing, when the key is the peer's.
+    pub fn set_local(&mut self, local: Arc<Local>) -> Result<(), NoiseError> {
+        self.remote = self.remote.under(&local)?;
+        self.local = local;
+        self.clear();
+        self.last_sent = None;
+        Ok(())
+    }
+
     /// Wipes all keys and ends an open handshake, as when the peer is removed.
     pub fn clear(&mut self) {
         self.abandon();

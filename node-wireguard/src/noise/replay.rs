@@ -7,10 +7,15 @@ pub const WINDOW_BITS: usize = 65_536;
 /// Bits of the window towards other implementations, and of probes: the kernel's own size.
 pub const VANILLA_WINDOW_BITS: usize = 8_192;
 
-/// Remembers which counters came.
+/// Words of a window at first: most sessions of a large mesh carry little, and each peer has three.
+const FIRST_WORDS: usize = 16;
+
+/// Remembers which counters came. As long as counters are lower than its bits it grows with them, so that its memory
+/// is the peer's to earn: a window is as large as it may be only after so many messages.
 pub struct ReplayWindow {
-    next: u64, // one above the highest counter accepted
-    seen: Box<[u64]>,
+    next: u64,      // one above the highest counter accepted
+    seen: Vec<u64>, // a power of two of words; fewer than `words` only while `next` has not gone round them
+    words: usize,
 }
 
 impl ReplayWindow {
@@ -18,12 +23,34 @@ impl ReplayWindow {
     /// up to `bits - 64` behind the highest are told apart.
     pub fn new(bits: usize) -> Self {
         debug_assert!(bits.is_power_of_two() && bits >= 128);
-        Self { next: 0, seen: vec![0; bits / 64].into_boxed_slice() }
+        let words = bits / 64;
+        Self { next: 0, seen: vec![0; words.min(FIRST_WORDS)], words }
+    }
+
+    /// Bits that it holds now.
+    pub fn held(&self) -> usize {
+        self.seen.len() * 64
+    }
+
+    /// Makes it at most `bits` wide, a power of two from 128 up, and gives the rest of its memory back. What is too late for
+    /// the new width counts as seen; nothing else changes.
+    pub fn shrink(&mut self, bits: usize) {
+        debug_assert!(bits.is_power_of_two() && bits >= 128);
+        self.words = self.words.min(bits / 64);
+        if self.seen.len() <= self.words {
+            return;
+        }
+        let mut seen = vec![0; self.words];
+        let top = self.next.saturating_sub(1) / 64;
+        for word in (top + 1).saturating_sub(self.words as u64)..=top {
+            seen[word as usize & (self.words - 1)] = self.seen[self.slot(word * 64)];
+        }
+        self.seen = seen;
     }
 
     /// How far behind the highest counter a late one may be.
     pub fn width(&self) -> u64 {
-        (self.seen.len() as u64 - 1) * 64
+        (self.words as u64 - 1) * 64
     }
 
     /// Asked before decryption, so that a copy costs no cryptography.
@@ -40,6 +67,7 @@ impl ReplayWindow {
             return false;
         }
         if counter >= self.next {
+            self.grow(counter);
             // At the very start "one below" wraps, and the whole ring is cleared once.
             let (old, new) = (self.next.wrapping_sub(1) / 64, counter / 64);
             for step in 0..new.wrapping_sub(old).min(self.seen.len() as u64) {
@@ -51,6 +79,16 @@ impl ReplayWindow {
         let slot = self.slot(counter);
         self.seen[slot] |= bit(counter);
         true
+    }
+
+    /// Nothing has gone round a window that still grows, so each word stays where it is. At most seven times a session.
+    fn grow(&mut self, counter: u64) {
+        let wanted = (counter / 64 + 1).min(self.words as u64) as usize;
+        if wanted > self.seen.len() {
+            let words = wanted.next_power_of_two();
+            self.seen.reserve_exact(words - self.seen.len());
+            self.seen.resize(words, 0);
+        }
     }
 
     fn slot(&self, counter: u64) -> usize {

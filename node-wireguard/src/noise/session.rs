@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::constants::Millis;
-use super::{Keypair, KeypairSlots, Timers};
+use super::{Keypair, KeypairSlots, Timers, WINDOW_BITS};
 
 /// Keys and timers of one peer, and the rules that follow from a packet sent or received.
 pub struct Session {
@@ -53,6 +53,11 @@ impl Session {
             self.timers.data_received(now);
         }
         Received { promoted, wake: self.renew_in_last_minute(now) }
+    }
+
+    /// Told when `keypair`'s replay window holds more than before: `bits` now.
+    pub fn window_grew(&self, keypair: &Arc<Keypair>, bits: usize) {
+        self.slots.window_grew(keypair, bits, WINDOW_BITS);
     }
 
     /// The receiver's part of keeping keys fresh: once per session, by its initiator.

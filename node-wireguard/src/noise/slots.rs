@@ -56,6 +56,16 @@ impl KeypairSlots {
         true
     }
 
+    /// The window of `keypair` has grown to `bits` of `most`. If it is the current one, the one before needs ever less: what is
+    /// still on the way of it is further back than all that came since. So both together never hold much more than one alone.
+    pub(super) fn window_grew(&self, keypair: &Arc<Keypair>, bits: usize, most: usize) {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let is_current = slots.current.as_ref().is_some_and(|one| Arc::ptr_eq(one, keypair));
+        if let Some(previous) = slots.previous.as_ref().filter(|_| is_current) {
+            previous.replay().shrink(left_for_previous(bits, most));
+        }
+    }
+
     pub(super) fn insert(&self, keypair: Arc<Keypair>) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if keypair.is_initiator {
@@ -94,4 +104,11 @@ impl KeypairSlots {
         let Some(keypair) = keypair else { return };
         self.released.lock().unwrap_or_else(PoisonError::into_inner).push(keypair.local_index);
     }
+}
+
+/// What a window leaves to the one before it: all until it holds an eighth of `most` itself, then half as much each time that
+/// it doubles, down to an eighth. Late messages of the session before are taken from up to about half of `most` behind the
+/// newest one of either session.
+fn left_for_previous(bits: usize, most: usize) -> usize {
+    (most / 8 * (most / bits.max(1))).min(most).max(128)
 }

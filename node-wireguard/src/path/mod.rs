@@ -1,12 +1,14 @@
 //! Many paths per peer: pure state machines, with the clock passed in.
 //!
 //! `wire` is what probes look like, `meter` what they tell, `mtu` how large a datagram gets through, `choice` which path is
-//! best, `pace` when to probe; `path` is one path, `table` all of a peer, and `rounds` what the table does when time passes.
+//! best, `pace` when to probe, `offload` whether batches get through; `path` is one path, `table` all of a peer, and `rounds`
+//! what the table does when time passes.
 
 mod choice;
 mod heard;
 mod meter;
 mod mtu;
+mod offload;
 mod pace;
 #[allow(clippy::module_inception)]
 mod path;

@@ -3,6 +3,7 @@
 use super::choice::{Health, Standing, score};
 use super::meter::{Meter, Sample};
 use super::mtu::MtuSearch;
+use super::offload::Offload;
 use super::pace::{FRESH_TRIES, Role, Scene, floors, interval};
 use super::table::Candidate;
 use super::{Micros, Traffic, wire};
@@ -22,6 +23,7 @@ pub struct Path {
     pub health: Health,
     pub meter: Meter,
     pub mtu: MtuSearch,
+    pub offload: Offload,
     /// Whether datagrams can go by it at all: a relayed one must be bound first.
     pub ready: bool,
     pub traffic: Traffic,
@@ -42,6 +44,7 @@ impl Path {
             mtu: MtuSearch::new(inner_mtu, &candidate.endpoint.remote, relayed),
             health: Health::Probing,
             meter: Meter::default(),
+            offload: Offload::default(),
             ready: !relayed,
             traffic: Traffic::default(),
             tries: 0,
@@ -68,6 +71,7 @@ impl Path {
 
     /// Takes the time that passed into account.
     pub fn age(&mut self, now: Micros, active: bool, scene: Scene) {
+        self.offload.age(now);
         match self.health {
             Health::Probing if self.ready && self.tries >= FRESH_TRIES && now >= self.next => {
                 (self.health, self.tries, self.down_since) = (Health::Down, 0, now);
@@ -111,7 +115,11 @@ impl Path {
             self.penalty = 0;
         }
         (self.health, self.tries) = (Health::Working, 0);
-        match sample.and_then(|sample| sample.data_loss) {
+        let data_loss = sample.and_then(|sample| sample.data_loss);
+        if let Some(loss) = data_loss {
+            self.offload.report(loss, now);
+        }
+        match data_loss {
             Some(loss) if loss > DARK_LOSS => {
                 let since = *self.dark_since.get_or_insert(now);
                 self.mtu.doubt();
@@ -166,7 +174,7 @@ impl Path {
         });
         let mtu = if self.health == Health::Working { self.mtu.deadline() } else { Micros::MAX };
         let next = if self.ready { self.next } else { Micros::MAX };
-        silence.unwrap_or(Micros::MAX).min(next).min(mtu)
+        silence.unwrap_or(Micros::MAX).min(next).min(mtu).min(self.offload.deadline())
     }
 
     /// The largest inner packet that fits.

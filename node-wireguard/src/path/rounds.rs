@@ -130,6 +130,11 @@ impl PathTable {
     }
 
     fn tell(&mut self, changes: &mut Vec<Change>) {
+        for path in &mut self.paths {
+            if let Some(on) = path.offload.news() {
+                changes.push(Change::Offload { path: path.candidate.id, on });
+            }
+        }
         let states: Vec<_> =
             self.paths.iter().map(|p| (p.candidate.id, self.state(p), p.meter.srtt())).collect();
         for &(path, state, rtt_us) in &states {
@@ -161,6 +166,7 @@ impl PathTable {
             jitter_us: path.meter.variation(),
             loss: path.meter.loss(),
             inner_mtu: path.inner_mtu().min(self.inner_mtu),
+            singly: path.offload.singly(),
         })
     }
 }

@@ -35,8 +35,20 @@ pub struct Due {
 /// What the world should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    State { path: u32, state: PathState, rtt_us: Option<u32> },
-    Active { path: Option<u32>, previous: Option<u32> },
+    State {
+        path: u32,
+        state: PathState,
+        rtt_us: Option<u32>,
+    },
+    Active {
+        path: Option<u32>,
+        previous: Option<u32>,
+    },
+    /// Batches leave this path in one call again, or singly because they were lost.
+    Offload {
+        path: u32,
+        on: bool,
+    },
 }
 
 /// The way of packets: over `primary`, and a copy over `copy`; with more than one in `spread`, flows are divided among those.
@@ -60,6 +72,8 @@ pub struct PathView {
     pub jitter_us: u32,
     pub loss: f32,
     pub inner_mtu: u16,
+    /// Datagrams leave one by one, because batches were lost.
+    pub singly: bool,
 }
 
 /// The paths of one peer.
@@ -152,6 +166,11 @@ impl PathTable {
     /// The largest inner packet that the interface lets out.
     pub fn inner_mtu(&self) -> u16 {
         self.inner_mtu
+    }
+
+    /// The interface lets out larger or smaller packets from now on.
+    pub fn set_inner_mtu(&mut self, mtu: u16) {
+        self.inner_mtu = mtu;
     }
 
     pub fn active(&self) -> Option<u32> {

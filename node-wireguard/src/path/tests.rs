@@ -10,6 +10,7 @@ struct Wire {
     alive: bool,
     largest: u16,
     delivers: bool, // data, not only probes
+    batches: bool,  // and of data also what leaves in one call
 }
 
 struct World {
@@ -84,7 +85,12 @@ impl World {
     fn send(&mut self) {
         let route = self.table.route().clone();
         for id in route.primary.into_iter().chain(route.copy) {
-            let arrives = self.wires.get(&id).is_some_and(|wire| wire.alive && wire.delivers);
+            let view = self.table.views().find(|view| view.candidate.id == id);
+            let singly = view.is_some_and(|view| view.singly);
+            let arrives = self
+                .wires
+                .get(&id)
+                .is_some_and(|wire| wire.alive && wire.delivers && (wire.batches || singly));
             let traffic = self.sent.entry(id).or_default();
             traffic.sent += 10;
             traffic.received += if arrives { 10 } else { 0 };
@@ -107,7 +113,8 @@ impl World {
     }
 }
 
-const GOOD: Wire = Wire { delay: 20_000, alive: true, largest: 1500, delivers: true };
+const GOOD: Wire =
+    Wire { delay: 20_000, alive: true, largest: 1500, delivers: true, batches: true };
 const DEAD: Wire = Wire { alive: false, ..GOOD };
 const S: Micros = 1_000_000;
 
@@ -166,6 +173,34 @@ fn a_path_that_answers_probes_but_loses_all_data_is_left() {
     world.wires.insert(1, Wire { delivers: false, ..GOOD });
     world.run(4 * S);
     assert_eq!(world.table.route().primary, Some(2));
+}
+
+#[test]
+fn a_path_that_loses_batches_is_kept_without_them_within_a_second() {
+    let mut world = World::new(&[(1, 0, GOOD)]);
+    world.sending = true;
+    world.run(3 * S);
+    world.wires.insert(1, Wire { batches: false, ..GOOD });
+    world.run(4 * S);
+    let off = Change::Offload { path: 1, on: false };
+    let when = |world: &World, change: Change| {
+        world.changes.iter().filter(|(_, c)| *c == change).map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    assert_eq!(when(&world, off).len(), 1);
+    assert_eq!((world.state(1), world.table.route().primary), (Some(PathState::Active), Some(1)));
+    // It is tried again, and given up again; once the path is well, it stays.
+    world.run(66 * S);
+    assert_eq!(
+        (when(&world, off).len(), when(&world, Change::Offload { path: 1, on: true }).len()),
+        (2, 1)
+    );
+    world.wires.insert(1, GOOD);
+    world.run(200 * S);
+    assert_eq!(
+        (when(&world, off).len(), when(&world, Change::Offload { path: 1, on: true }).len()),
+        (2, 2)
+    );
+    assert!(world.table.views().all(|view| !view.singly));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod choice;
 mod error;
 pub mod namespace;
-mod netstack;
+pub(crate) mod netstack;
 mod pings;
 mod stream;
 #[cfg(test)]

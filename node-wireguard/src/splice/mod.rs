@@ -6,7 +6,7 @@ mod identity;
 mod outcome;
 mod plain;
 mod sealed;
-mod segment;
+pub(crate) mod segment;
 mod session;
 #[cfg(test)]
 mod session_tests;

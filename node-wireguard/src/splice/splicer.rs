@@ -1,3 +1,4 @@
+use super::end::End;
 use super::identity::Identity;
 use super::outcome::{Fault, SpliceEvent};
 use super::sealed::Request;
@@ -86,6 +87,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     commands: Mutex<Vec<Command>>,
     streams: Mutex<HashMap<u64, Arc<Counts>>>,
+    /// Our ends of pairs after a fault, until the owner has seen that: else it would take it for an end in order.
+    held: Mutex<HashMap<u64, End>>,
     sink: EventSink,
 }
 
@@ -98,8 +101,17 @@ impl Shared {
         (self.sink)(event);
     }
 
-    pub fn counts(&self, stream: u64) -> Arc<Counts> {
-        lock(&self.streams).get(&stream).cloned().unwrap_or_default()
+    /// None if the stream is over.
+    pub fn counts(&self, stream: u64) -> Option<Arc<Counts>> {
+        lock(&self.streams).get(&stream).cloned()
+    }
+
+    pub fn hold(&self, stream: u64, end: End) {
+        lock(&self.held).insert(stream, end);
+    }
+
+    pub fn let_go(&self, stream: u64) {
+        lock(&self.held).remove(&stream);
     }
 
     /// The last word about a stream, once.
@@ -139,6 +151,7 @@ impl Splicer {
                 stopping: AtomicBool::new(false),
                 commands: Mutex::default(),
                 streams: Mutex::default(),
+                held: Mutex::default(),
                 sink: Arc::clone(&sink),
             });
             let worker = Worker::new(Arc::clone(&shared)).map_err(SpliceError::Io)?;
@@ -190,8 +203,11 @@ impl Splicer {
 
     /// Breaks all streams off and joins the threads. A second call does nothing.
     pub fn close(&self) {
+        // All know before the first lets go: else another would take the end of its streams' far side for a fault.
         for thread in &self.threads {
             thread.stopping.store(true, Ordering::Release);
+        }
+        for thread in &self.threads {
             thread.waker.wake();
         }
         for handle in std::mem::take(&mut *lock(&self.handles)) {
@@ -232,7 +248,10 @@ impl Drop for Splicer {
 fn run(mut worker: Worker, shared: &Arc<Shared>) {
     loop {
         let message = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            Ok(Ok(())) => return shared.all_failed("the splicer is closed"),
+            Ok(Ok(())) => {
+                worker.break_off();
+                return shared.all_failed("the splicer is closed");
+            }
             Ok(Err(error)) => error.to_string(),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -241,7 +260,7 @@ fn run(mut worker: Worker, shared: &Arc<Shared>) {
                     .to_owned()
             }
         };
-        drop(worker); // its connections too, before it is told
+        worker.break_off();
         shared.all_failed(&message);
         match Worker::new(Arc::clone(shared)) {
             Ok(fresh) => worker = fresh,

@@ -233,6 +233,23 @@ fn tls_proves_both_talks_and_then_carries_a_stream() {
 }
 
 #[test]
+fn what_closing_breaks_off_does_not_look_as_if_it_had_ended() {
+    let world = World::new();
+    let (near, far) = stream_pair().unwrap();
+    let (client, server) = world.secured(near, far);
+    let (a, b) = (world.attach(client, b"", b""), world.attach(server, b"", b""));
+    world.splicer.close();
+    for _ in 0..2 {
+        assert!(matches!(world.ended(), (.., Some(Fault::Failed(_)))));
+    }
+    for mut end in [a, b] {
+        end.set_nonblocking(true).unwrap();
+        let error = end.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "not an end");
+    }
+}
+
+#[test]
 fn a_stream_inside_tls_loses_nothing_and_ends_as_it_should() {
     let world = World::new();
     let (near, far) = stream_pair().unwrap();

@@ -47,8 +47,6 @@ pub struct Worker {
     streams: HashMap<u64, Stream>,
     ready: VecDeque<u64>,
     lingering: VecDeque<(Instant, u64)>,
-    /// Our ends of pairs after a fault, until the owner has seen it.
-    held: HashMap<u64, End>,
     buffers: Buffers,
 }
 
@@ -61,8 +59,8 @@ impl Worker {
             sealed: vec![0; SEALED_BYTES].into_boxed_slice(),
             stream: Vec::new(),
         };
-        let (streams, ready, lingering, held) = Default::default();
-        Ok(Self { shared, poller, streams, ready, lingering, held, buffers })
+        let (streams, ready, lingering) = Default::default();
+        Ok(Self { shared, poller, streams, ready, lingering, buffers })
     }
 
     /// Until it is told to stop.
@@ -75,16 +73,15 @@ impl Worker {
                 None => None,
             };
             self.poller.wait(&mut events, timeout)?;
+            if self.shared.stopping.load(Ordering::Acquire) {
+                return Ok(());
+            }
             for event in events.iter() {
                 if event.token == WAKER {
                     self.shared.waker.clear();
                 } else {
                     self.notice(event);
                 }
-            }
-            if self.shared.stopping.load(Ordering::Acquire) {
-                self.streams.clear();
-                return Ok(());
             }
             // what the owner has said goes before what the connections say, an order to break off above all
             for command in self.shared.take_commands() {
@@ -145,7 +142,7 @@ impl Worker {
             Command::Ask { stream, request } => self.ask(stream, request),
             Command::Cut { stream } => {
                 self.close(stream, Some(Fault::Cut));
-                self.held.remove(&stream);
+                self.shared.let_go(stream);
             }
         }
     }
@@ -158,7 +155,8 @@ impl Worker {
         match kind {
             Err(fault) => self.close(number, Some(fault)),
             Ok(kind) => {
-                let counts = self.shared.counts(number);
+                // Nobody's any more: a thread that failed has told that it is over, before it came to this order.
+                let Some(counts) = self.shared.counts(number) else { return };
                 self.streams.insert(number, Stream { kind, counts, queued: false, lingers: false });
                 self.queue(number);
             }
@@ -231,9 +229,27 @@ impl Worker {
             && let Some(local) = sealed.into_pair()
         {
             let _ = self.poller.remove(&local);
-            self.held.insert(number, local);
+            self.shared.hold(number, local);
         }
         self.shared.closed(number, fault);
+    }
+
+    /// Lets go of all streams, as the last thing that the thread does with them; it is told after that.
+    pub fn break_off(self) {
+        for (number, stream) in self.streams {
+            if let Kind::Sealed(sealed) = stream.kind
+                && let Some(local) = sealed.into_pair()
+            {
+                self.shared.hold(number, local);
+            }
+        }
+        for command in self.shared.take_commands() {
+            if let Command::Ask { stream, request: Request::Join(local) } = command
+                && local.is_pair
+            {
+                self.shared.hold(stream, End::new(local.connection, Vec::new()));
+            }
+        }
     }
 }
 

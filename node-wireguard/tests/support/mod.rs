@@ -1,6 +1,8 @@
 //! Devices in this process, on loopback sockets, whose interface is one end of a socket pair: no root, no kernel TUN.
 #![allow(dead_code)]
 
+pub mod far;
+
 use node_wireguard::device::{
     Device, DeviceOptions, Event, FilterConfig, FilterProtocol, FilterRule, ForwardSession,
     InterfaceOptions, PathConfig, PathState, PathStatus, PeerConfig, PublicKey,
@@ -47,7 +49,13 @@ impl Node {
         let addresses = vec![(IpAddr::V4(ip), 24)];
         let interface =
             InterfaceOptions::Frames { fd: inner, mtu: 1408, addresses, merge_udp: false };
-        let options = DeviceOptions { private_key: private, listen, interface };
+        let options = DeviceOptions {
+            private_key: private,
+            listen,
+            sockets: Default::default(),
+            interface,
+            shards: 1,
+        };
         let sink = Arc::new(move |event| drop(tell.lock().unwrap().send(event)));
         let device = Device::open(options, sink).unwrap();
         let frames = UnixDatagram::from(outer);
@@ -68,7 +76,7 @@ impl Node {
     pub fn allow_udp(&self) {
         let rule =
             FilterRule { protocol: FilterProtocol::Udp, ports: (0, 65_535), sources: vec![] };
-        self.device.set_filter(FilterConfig { allow: vec![rule] }).unwrap();
+        self.device.set_filter(FilterConfig { allow: vec![rule], open: false }).unwrap();
     }
 
     pub fn address(&self, socket: usize) -> SocketAddr {

@@ -4,6 +4,7 @@ const HEADER: usize = 16;
 const ATTRIBUTE_HEADER: usize = 4;
 const INTERFACE: u8 = 0; // AF_UNSPEC
 const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// A request being written: header, fixed part, attributes.
@@ -28,8 +29,21 @@ impl Request {
         Self::new(libc::RTM_NEWLINK, 0, &fixed)
     }
 
+    /// Asks how a link is.
+    pub fn asking(index: u32) -> Self {
+        let mut request = Self::link(index, 0, 0);
+        request.0[4..6].copy_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
+        request
+    }
+
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         self.0.extend_from_slice(&attribute(kind, value));
+        self
+    }
+
+    /// Further attributes, written already.
+    pub fn attributes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
         self
     }
 
@@ -51,10 +65,23 @@ pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Kind and value of each, up to what makes no sense.
+pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let [a, b, c, d, ..] = *rest else { return None };
+        let length = u16::from_ne_bytes([a, b]) as usize;
+        let value = rest.get(ATTRIBUTE_HEADER..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some((u16::from_ne_bytes([c, d]), value))
+    })
+}
+
 /// One message of an answer.
 pub enum Answer<'a> {
     /// What was asked for, behind its header.
     Content(&'a [u8]),
+    /// The same, but what is told has changed since the telling began.
+    Inconsistent,
     /// All is said: done, or error number and the kernel's own words.
     End(Result<(), (i32, String)>),
 }
@@ -68,16 +95,39 @@ pub fn answers(mut bytes: &[u8], sequence: u32) -> impl Iterator<Item = Answer<'
     std::iter::from_fn(move || {
         while let Some(length) = word(bytes, 0) {
             let message = bytes.get(HEADER..length as usize)?;
-            let (kind, number) = (word(bytes, 4)? as u16, word(bytes, 8)?);
+            let (kind, number) = (word(bytes, 4)?, word(bytes, 8)?);
+            let (kind, flags) = header_halves(kind);
             bytes = bytes.get((length as usize).next_multiple_of(4)..).unwrap_or(&[]);
             match kind {
                 _ if number != sequence => {}
                 NLMSG_ERROR => return Some(Answer::End(acknowledgement(message)?)),
+                NLMSG_DONE if inconsistent(flags) => {
+                    return Some(Answer::End(Err((libc::EINTR, String::new()))));
+                }
+                NLMSG_DONE => return Some(Answer::End(done(message)?)),
+                _ if inconsistent(flags) => return Some(Answer::Inconsistent),
                 _ => return Some(Answer::Content(message)),
             }
         }
         None
     })
+}
+
+/// Type and flags, which stand side by side.
+fn header_halves(word: u32) -> (u16, libc::c_int) {
+    let bytes = word.to_ne_bytes();
+    let half = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+    (half(0), half(2).into())
+}
+
+fn inconsistent(flags: libc::c_int) -> bool {
+    flags & libc::NLM_F_DUMP_INTR != 0
+}
+
+/// The end of a list, with an error number (0: none).
+fn done(message: &[u8]) -> Option<Result<(), (i32, String)>> {
+    let code = word(message, 0)?.wrapping_neg() as i32;
+    Some(if code == 0 { Ok(()) } else { Err((code, String::new())) })
 }
 
 /// Error number (0: none), the request's header, and attributes of which one is a text.
@@ -86,16 +136,11 @@ fn acknowledgement(message: &[u8]) -> Option<Result<(), (i32, String)>> {
     if code == 0 {
         return Some(Ok(()));
     }
-    let mut rest = message.get(4 + HEADER..).unwrap_or(&[]);
-    let mut words = String::new();
-    while let [a, b, c, d, ..] = *rest {
-        let (length, kind) = (u16::from_ne_bytes([a, b]) as usize, u16::from_ne_bytes([c, d]));
-        let Some(value) = rest.get(ATTRIBUTE_HEADER..length) else { break };
-        if kind == NLMSGERR_ATTR_MSG {
-            words = String::from_utf8_lossy(value).trim_end_matches('\0').to_string();
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-    }
+    let words = attributes(message.get(4 + HEADER..).unwrap_or(&[]))
+        .filter(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)
+        .map(|(_, value)| String::from_utf8_lossy(value).trim_end_matches('\0').to_string())
+        .last()
+        .unwrap_or_default();
     Some(Err((code, words)))
 }
 
@@ -116,13 +161,45 @@ mod tests {
         let ends = |sequence| {
             let found = answers(&bytes, sequence).map(|answer| match answer {
                 Answer::End(end) => end,
-                Answer::Content(_) => panic!("no content was sent"),
+                _ => panic!("no content was sent"),
             });
             found.collect::<Vec<_>>()
         };
         assert_eq!(ends(7), [Err((22, "mtu less than device minimum".to_string()))]);
         assert_eq!(ends(8), [Ok(())]);
         assert_eq!(ends(9), []);
+    }
+
+    #[test]
+    fn a_list_ends_and_tells_whether_it_is_one() {
+        let message = |kind, flags, content: &[u8]| {
+            let mut bytes = Request::new(kind, flags, content).finish(7);
+            bytes[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
+            bytes
+        };
+        let list = |flags| {
+            [message(40, libc::NLM_F_MULTI, &[1; 4]), message(NLMSG_DONE, flags, &[0; 4])].concat()
+        };
+        let tell = |bytes: &[u8]| {
+            let told = answers(bytes, 7).map(|answer| match answer {
+                Answer::Content(content) => format!("{content:?}"),
+                Answer::Inconsistent => "inconsistent".to_owned(),
+                Answer::End(end) => format!("{end:?}"),
+            });
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(tell(&list(libc::NLM_F_MULTI)), ["[1, 1, 1, 1]", "Ok(())"]);
+        let [content, end] = &tell(&list(libc::NLM_F_DUMP_INTR))[..] else { panic!("two answers") };
+        assert_eq!(
+            (content.as_str(), end.contains(&libc::EINTR.to_string())),
+            ("[1, 1, 1, 1]", true)
+        );
+        assert_eq!(tell(&message(40, libc::NLM_F_DUMP_INTR, &[1])), ["inconsistent"]);
+        let refused = (-libc::ENODEV).to_ne_bytes();
+        assert_eq!(
+            tell(&message(NLMSG_DONE, 0, &refused)),
+            [format!("Err(({}, \"\"))", libc::ENODEV)]
+        );
     }
 
     proptest! {

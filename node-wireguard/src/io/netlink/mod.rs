@@ -1,14 +1,22 @@
-//! Interfaces and addresses by rtnetlink, without the `ip` program.
+//! Interfaces and addresses by rtnetlink, without the `ip` program, and families of generic netlink.
 
-mod message;
+mod address;
+mod generic;
+mod make;
+pub(crate) mod message;
+mod route;
+mod watch;
+
+pub use generic::Generic;
+pub use route::Way;
+pub use watch::{LinkState, LinkWatch};
 
 use super::fd::{check, set_option};
 use message::{Answer, Request, attribute};
 use std::ffi::CString;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 // linux/if_link.h, linux/if_addr.h, linux/netlink.h: part of the kernel's contract with user space.
 const IFLA_MTU: u16 = 4;
@@ -17,17 +25,12 @@ const IFLA_AF_SPEC: u16 = 26;
 const IFLA_GSO_MAX_SEGS: u16 = 40;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const IFA_F_NODAD: u8 = 2;
-const RTA_DST: u16 = 1;
 const NLA_F_NESTED: u16 = 1 << 15;
 const NETLINK_CAP_ACK: libc::c_int = 10;
 const NETLINK_EXT_ACK: libc::c_int = 11;
 
-/// How long an address may take until packets to it arrive.
-const SETTLE: Duration = Duration::from_secs(2);
-const SETTLE_STEP: Duration = Duration::from_millis(1);
+/// The kernel fills at most 32 KiB at once.
+const ANSWER_BYTES: usize = 32 << 10;
 
 /// What a link is set to.
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +51,14 @@ pub struct Netlink {
 
 impl Netlink {
     pub fn open() -> io::Result<Self> {
+        Self::open_protocol(libc::NETLINK_ROUTE)
+    }
+
+    fn open_protocol(protocol: libc::c_int) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: socket takes plain integers; what it returns is ours alone once checked.
-        let fd = unsafe {
-            OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?)
-        };
+        let fd =
+            unsafe { OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, protocol))?) };
         // Only for the text of an error: an old kernel may refuse.
         let _ = set_option(&fd, libc::SOL_NETLINK, NETLINK_CAP_ACK, &1i32);
         let _ = set_option(&fd, libc::SOL_NETLINK, NETLINK_EXT_ACK, &1i32);
@@ -114,72 +120,6 @@ impl Netlink {
         self.ask(request, "the default route cannot be set")
     }
 
-    /// Adds one address with the length of its prefix, which becomes a route. IPv6 without duplicate detection.
-    pub fn add_address(&mut self, link: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
-        let (family, bits, flags) = match address {
-            IpAddr::V4(_) => (libc::AF_INET, 32, 0),
-            IpAddr::V6(_) => (libc::AF_INET6, 128, IFA_F_NODAD),
-        };
-        if prefix > bits {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{address}/{prefix} is no prefix"),
-            ));
-        }
-        let mut fixed = vec![family as u8, prefix, flags, libc::RT_SCOPE_UNIVERSE];
-        fixed.extend_from_slice(&link.to_ne_bytes());
-        let octets = octets(address);
-        let request =
-            Request::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &fixed);
-        let request = request.attribute(IFA_LOCAL, &octets).attribute(IFA_ADDRESS, &octets);
-        self.ask(request, &format!("the address {address}/{prefix} cannot be set"))
-    }
-
-    /// Adds all addresses, and gives back those of IPv6 that a machine with IPv6 switched off refuses, as long as another
-    /// address is there.
-    pub fn add_addresses(
-        &mut self,
-        link: u32,
-        addresses: &[(IpAddr, u8)],
-    ) -> io::Result<Vec<IpAddr>> {
-        let mut skipped = Vec::new();
-        for &(address, prefix) in addresses {
-            let others = skipped.len() + 1 < addresses.len();
-            match self.add_address(link, address, prefix) {
-                Err(error) if address.is_ipv6() && ipv6_is_off(&error) && others => {
-                    skipped.push(address);
-                }
-                other => other?,
-            }
-        }
-        Ok(skipped)
-    }
-
-    /// Waits until packets to these addresses come in: the kernel makes the routes of IPv6 in the background, and drops what
-    /// arrives before. Gives up in silence after two seconds.
-    pub fn settle(&mut self, addresses: impl Iterator<Item = IpAddr>) -> io::Result<()> {
-        let until = Instant::now() + SETTLE;
-        for address in addresses.filter(IpAddr::is_ipv6) {
-            while !self.is_local(address)? && Instant::now() < until {
-                std::thread::sleep(SETTLE_STEP);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether packets to this IPv6 address are for this machine.
-    fn is_local(&mut self, address: IpAddr) -> io::Result<bool> {
-        let fixed = [libc::AF_INET6 as u8, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // struct rtmsg
-        let request =
-            Request::new(libc::RTM_GETROUTE, 0, &fixed).attribute(RTA_DST, &octets(address));
-        let mut local = false;
-        match self.exchange(request, |route| local |= route.get(7) == Some(&libc::RTN_LOCAL))? {
-            Ok(()) => Ok(local),
-            Err((libc::ENETUNREACH | libc::EHOSTUNREACH, _)) => Ok(false),
-            Err((code, words)) => Err(explain(code, &words, "the kernel does not tell its routes")),
-        }
-    }
-
     /// Sends one request and reads its acknowledgement.
     fn ask(&mut self, request: Request, sentence: &str) -> io::Result<()> {
         self.exchange(request, |_| ())?.map_err(|(code, words)| explain(code, &words, sentence))
@@ -192,32 +132,39 @@ impl Netlink {
         mut show: impl FnMut(&[u8]),
     ) -> io::Result<Result<(), (i32, String)>> {
         self.sequence = self.sequence.wrapping_add(1);
-        let bytes = request.finish(self.sequence);
+        // Keys may pass in both.
+        let bytes = Zeroizing::new(request.finish(self.sequence));
         // SAFETY: readable bytes of the length told.
         let sent =
             unsafe { libc::send(self.fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
         check(sent.min(0) as libc::c_int)?;
-        let mut buffer = [0u8; 8192];
+        let mut buffer = Zeroizing::new(vec![0u8; ANSWER_BYTES]);
+        let mut inconsistent = false;
         loop {
             // SAFETY: writable bytes of the length told.
             let got = unsafe {
-                libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0)
+                libc::recv(
+                    self.fd.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    libc::MSG_TRUNC,
+                )
             };
             check(got.min(0) as libc::c_int)?;
+            if got as usize > buffer.len() {
+                return Err(io::Error::other("the kernel's answer is longer than expected"));
+            }
             for answer in message::answers(&buffer[..got as usize], self.sequence) {
                 match answer {
                     Answer::Content(bytes) => show(bytes),
+                    Answer::Inconsistent => inconsistent = true,
+                    Answer::End(Ok(())) if inconsistent => {
+                        return Ok(Err((libc::EINTR, String::new())));
+                    }
                     Answer::End(result) => return Ok(result),
                 }
             }
         }
-    }
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 
@@ -229,10 +176,4 @@ fn explain(code: i32, words: &str, sentence: &str) -> io::Error {
         _ => words.to_string(),
     };
     io::Error::new(error.kind(), format!("{sentence}: {why}"))
-}
-
-/// EACCES (IPv6 disabled on the device) and EOPNOTSUPP (not in this kernel); EPERM would be our own lack of rights, but
-/// reads the same, so it counts only where the MTU could be set before.
-fn ipv6_is_off(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
 }

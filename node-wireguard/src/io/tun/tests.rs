@@ -70,7 +70,7 @@ fn turn_round(packet: &mut [u8]) {
 
 /// Runs `body` while the reflector runs, in the namespace of this thread.
 fn with_reflector(list: &[(&str, u8)], body: impl FnOnce()) -> Seen {
-    let tun = Tun::open("rope%d", 1408, &addresses(list)).unwrap();
+    let tun = Tun::open("rope%d", false, 1408, &addresses(list)).unwrap();
     assert!(tun.skipped().is_empty());
     let waker = Arc::new(Waker::new().unwrap());
     let other = Arc::clone(&waker);
@@ -133,7 +133,8 @@ fn datagrams_and_echoes_arrive_with_right_checksums() {
 fn a_packet_too_big_lowers_what_the_kernel_sends() {
     in_empty_network("io::tun::tests::a_packet_too_big_lowers_what_the_kernel_sends", || {
         let tun =
-            Tun::open("rope0", 1408, &addresses(&[("10.88.0.1", 24), ("fd00::1", 64)])).unwrap();
+            Tun::open("rope0", false, 1408, &addresses(&[("10.88.0.1", 24), ("fd00::1", 64)]))
+                .unwrap();
         for (local, neighbour) in [("10.88.0.1:0", "10.88.0.2:9"), ("[fd00::1]:0", "[fd00::2]:9")] {
             let socket = UdpSocket::bind(local).unwrap();
             socket.connect(neighbour).unwrap();
@@ -158,7 +159,7 @@ fn a_packet_too_big_lowers_what_the_kernel_sends() {
 #[test]
 fn an_unreachable_is_heard_by_the_socket() {
     in_empty_network("io::tun::tests::an_unreachable_is_heard_by_the_socket", || {
-        let tun = Tun::open("rope0", 1408, &addresses(&[("10.88.0.1", 24)])).unwrap();
+        let tun = Tun::open("rope0", false, 1408, &addresses(&[("10.88.0.1", 24)])).unwrap();
         let socket = UdpSocket::bind("10.88.0.1:0").unwrap();
         socket.connect("10.88.0.2:9").unwrap();
         let (mut slab, mut out) = (vec![0; SLAB], [0; packet::icmp::LONGEST]);
@@ -175,7 +176,7 @@ fn an_unreachable_is_heard_by_the_socket() {
 #[test]
 fn nothing_leaves_a_new_device_by_itself() {
     in_empty_network("io::tun::tests::nothing_leaves_a_new_device_by_itself", || {
-        let tun = Tun::open("rope0", 1408, &addresses(&[("fd00::1", 64)])).unwrap();
+        let tun = Tun::open("rope0", false, 1408, &addresses(&[("fd00::1", 64)])).unwrap();
         let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
         socket.send_to(b"first", "[fd00::2]:9").unwrap();
         let mut slab = vec![0; SLAB];
@@ -193,21 +194,21 @@ fn nothing_leaves_a_new_device_by_itself() {
 #[test]
 fn names_and_errors_are_told_in_a_sentence() {
     in_empty_network("io::tun::tests::names_and_errors_are_told_in_a_sentence", || {
-        let tun = Tun::open("rope%d", 1408, &[]).unwrap();
+        let tun = Tun::open("rope%d", false, 1408, &[]).unwrap();
         assert_eq!(tun.name(), Some("rope0"));
-        let taken = Tun::open("rope0", 1408, &[]).err().unwrap();
+        let taken = Tun::open("rope0", false, 1408, &[]).err().unwrap();
         assert_eq!(taken.to_string(), "the interface rope0 is in use by another program");
         assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-        let other = Tun::open("lo", 1408, &[]).err().unwrap();
+        let other = Tun::open("lo", false, 1408, &[]).err().unwrap();
         assert!(other.to_string().contains("interface of another kind"), "{other}");
-        let long = Tun::open("a-name-that-is-too-long", 1408, &[]).err().unwrap();
+        let long = Tun::open("a-name-that-is-too-long", false, 1408, &[]).err().unwrap();
         assert!(long.to_string().contains("longer than 15 bytes"));
-        let wrong = Tun::open("rope7", 1408, &addresses(&[("10.0.0.1", 33)])).err().unwrap();
+        let wrong = Tun::open("rope7", false, 1408, &addresses(&[("10.0.0.1", 33)])).err().unwrap();
         assert_eq!(wrong.to_string(), "10.0.0.1/33 is no prefix");
-        let small = Tun::open("rope7", 20, &[]).err().unwrap();
+        let small = Tun::open("rope7", false, 20, &[]).err().unwrap();
         assert!(small.to_string().starts_with("the interface's MTU cannot be set: "), "{small}");
         drop(tun);
-        Tun::open("rope0", 1408, &[]).unwrap(); // gone with its descriptor
+        Tun::open("rope0", false, 1408, &[]).unwrap(); // gone with its descriptor
     });
 }
 
@@ -218,10 +219,10 @@ fn a_machine_without_ipv6_gets_its_ipv4_addresses() {
             return eprintln!("SKIPPED a_machine_without_ipv6: IPv6 cannot be switched off here");
         }
         let both = addresses(&[("fd00::1", 64), ("10.88.0.1", 24)]);
-        let tun = Tun::open("rope0", 1408, &both).unwrap();
+        let tun = Tun::open("rope0", false, 1408, &both).unwrap();
         assert_eq!(tun.skipped(), [both[0].0]);
         UdpSocket::bind("10.88.0.1:0").unwrap();
-        let error = Tun::open("rope1", 1408, &both[..1]).err().unwrap();
+        let error = Tun::open("rope1", false, 1408, &both[..1]).err().unwrap();
         assert!(error.to_string().starts_with("the address fd00::1/64 cannot be set: "), "{error}");
     });
 }
@@ -231,7 +232,7 @@ fn a_device_made_elsewhere_is_taken_over_by_its_descriptor() {
     in_empty_network(
         "io::tun::tests::a_device_made_elsewhere_is_taken_over_by_its_descriptor",
         || {
-            let made = Tun::open("rope0", 1408, &addresses(&[("10.88.0.1", 24)])).unwrap();
+            let made = Tun::open("rope0", false, 1408, &addresses(&[("10.88.0.1", 24)])).unwrap();
             let tun = Tun::from_fd(made.as_fd().try_clone_to_owned().unwrap()).unwrap();
             drop(made);
             assert_eq!(tun.name(), Some("rope0"));

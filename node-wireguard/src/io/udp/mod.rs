@@ -1,13 +1,19 @@
 //! A UDP socket that moves batches: GSO out, GRO in, and for each datagram the local address that it came to.
 
 mod name;
+mod options;
 mod receive;
+mod refusal;
 mod send;
 #[cfg(test)]
 mod tests;
 
+use super::batch::Messages;
 use super::fd::{check, set_buffers, set_option};
 use name::Name;
+pub use options::UdpOptions;
+pub use refusal::SendError;
+use refusal::is_too_big;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,23 +29,7 @@ pub const BATCH_MESSAGES: usize = 64;
 /// The most bytes of one call, prefixes included: the largest payload of UDP over IPv4.
 pub const BATCH_BYTES: usize = 65_507;
 
-const BUFFER_BYTES: u32 = 16 << 20;
 const REFUSALS: usize = 16;
-
-/// How a socket is made.
-#[derive(Clone, Copy, Debug)]
-pub struct UdpOptions {
-    /// Several sockets of this process share address and port (one per shard).
-    pub reuse_port: bool,
-    /// What is asked of the kernel for each direction, in bytes; without root the machine's limit wins.
-    pub buffer_bytes: u32,
-}
-
-impl Default for UdpOptions {
-    fn default() -> Self {
-        Self { reuse_port: false, buffer_bytes: BUFFER_BYTES }
-    }
-}
 
 /// Where datagrams go, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,39 +74,19 @@ pub enum Sent {
     WithoutSource,
 }
 
-/// Why datagrams did not leave.
-#[derive(Debug)]
-pub enum SendError {
-    /// EMSGSIZE or EINVAL: too long for the way out. The path MTU is to be probed again; offload is not to blame.
-    TooBig,
-    /// ENOBUFS or EAGAIN: a queue was full and the rest was dropped, as a wire would. Waiting would only move the queue.
-    Dropped,
-    /// Anything else: no route, network down, refused by a firewall.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for SendError {
-    fn from(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EMSGSIZE | libc::EINVAL) => Self::TooBig,
-            Some(libc::ENOBUFS | libc::EAGAIN) => Self::Dropped,
-            _ => Self::Failed(error),
-        }
-    }
-}
-
 /// A socket bound to one address of one family, not blocking, usable from several threads.
 pub struct Udp {
     fd: OwnedFd,
     v6: bool,
+    fragment: bool,
     hasher: RandomState,
     /// Hashes of remote addresses towards which the kernel refused segmentation offload (EIO: IPsec, no checksums).
     refusals: [AtomicU64; REFUSALS],
 }
 
 impl Udp {
-    /// Binds; port 0 lets the kernel choose. IPv6 sockets are V6ONLY. Datagrams are never fragmented here, and what the
-    /// kernel believes about the path's MTU is not asked: only the size that the outgoing interface takes counts.
+    /// Binds; port 0 lets the kernel choose. IPv6 sockets are V6ONLY. Unless asked for, datagrams are never fragmented here,
+    /// and what the kernel believes about the path's MTU is not asked: only the size that the outgoing interface takes counts.
     pub fn bind(local: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let v6 = local.is_ipv6();
         let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -126,14 +96,20 @@ impl Udp {
         if v6 {
             set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1i32)?;
             set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1i32)?;
-            let probe = libc::IPV6_PMTUDISC_PROBE;
-            set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &probe)?;
+            let how =
+                if options.fragment { libc::IPV6_PMTUDISC_DONT } else { libc::IPV6_PMTUDISC_PROBE };
+            set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &how)?;
         } else {
             set_option(&fd, libc::IPPROTO_IP, libc::IP_PKTINFO, &1i32)?;
-            set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_PROBE)?;
+            let how =
+                if options.fragment { libc::IP_PMTUDISC_DONT } else { libc::IP_PMTUDISC_PROBE };
+            set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &how)?;
         }
         if options.reuse_port {
             set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32)?;
+        }
+        if options.mark != 0 {
+            set_option(&fd, libc::SOL_SOCKET, libc::SO_MARK, &options.mark)?;
         }
         set_option(&fd, libc::SOL_UDP, libc::UDP_GRO, &1i32)?;
         set_buffers(&fd, options.buffer_bytes.min(i32::MAX as u32) as libc::c_int)?;
@@ -141,7 +117,17 @@ impl Udp {
         // SAFETY: the name holds a socket address of the length told.
         check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), length) })?;
         let refusals = [const { AtomicU64::new(0) }; REFUSALS];
-        Ok(Self { fd, v6, hasher: RandomState::new(), refusals })
+        Ok(Self { fd, v6, fragment: options.fragment, hasher: RandomState::new(), refusals })
+    }
+
+    /// Changes the mark of packets from now on (SO_MARK); 0: none. Needs CAP_NET_ADMIN, unless nothing changes.
+    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_MARK, &mark)
+    }
+
+    /// Ties it to one network device of this machine: it sends and receives by no other.
+    pub fn tie_to_device(&self, device: &str) -> io::Result<()> {
+        super::socket::tie_to_device(&self.fd, device)
     }
 
     /// Address and port that it is bound to.
@@ -155,51 +141,43 @@ impl Udp {
         name.address().ok_or_else(|| io::Error::other("a UDP socket without an IP address"))
     }
 
-    /// Of sockets that share a port (`reuse_port`, bound in the order of their shards), the one whose number is byte 4 of
-    /// the message gets it: the low byte of the receiver's session index.
-    pub fn steer_by_session(&self) -> io::Result<()> {
+    /// Of so many sockets that share a port (`reuse_port`, bound in the order of their shards), the one whose number is byte 4
+    /// of the message modulo their count gets it: the low byte of the receiver's session index. Asked of any of them.
+    pub fn steer_by_session(&self, sockets: u32) -> io::Result<()> {
         let load_byte_4 = libc::sock_filter { code: 0x30, jt: 0, jf: 0, k: 4 };
+        let modulo = libc::sock_filter { code: 0x94, jt: 0, jf: 0, k: sockets.max(1) };
         let return_it = libc::sock_filter { code: 0x16, jt: 0, jf: 0, k: 0 };
-        let mut program = [load_byte_4, return_it];
-        let filter = libc::sock_fprog { len: 2, filter: program.as_mut_ptr() };
+        let mut program = [load_byte_4, modulo, return_it];
+        let filter = libc::sock_fprog { len: 3, filter: program.as_mut_ptr() };
         set_option(&self.fd, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &filter)
     }
 
     /// Sends `bytes` as messages of `stride` bytes, the last one perhaps shorter, in as few calls as the kernel allows.
     /// Where it refuses offload towards an address, that is remembered and datagrams go one by one.
     pub fn send(&self, bytes: &[u8], stride: usize, to: &Destination) -> Result<Sent, SendError> {
-        self.send_batches(bytes, stride, to, true)
+        self.send_messages(Messages::new(bytes, stride), to, true)
     }
 
-    /// As [`Udp::send`], but never with offload: for a path where it is known to lose datagrams.
-    pub fn send_singly(
+    /// The same for what a batch gives. Without `offload` each datagram leaves by itself: for a path that loses batches.
+    pub fn send_messages(
         &self,
-        bytes: &[u8],
-        stride: usize,
-        to: &Destination,
-    ) -> Result<Sent, SendError> {
-        self.send_batches(bytes, stride, to, false)
-    }
-
-    fn send_batches(
-        &self,
-        bytes: &[u8],
-        stride: usize,
+        messages: Messages<'_>,
         to: &Destination,
         offload: bool,
     ) -> Result<Sent, SendError> {
+        let stride = messages.stride;
         if stride == 0 || to.remote.is_ipv6() != self.v6 {
             return Err(SendError::Failed(io::ErrorKind::InvalidInput.into()));
         }
         let (mut to, mut sent) = (*to, Sent::AsAsked);
         let each = stride + to.prefix.map_or(0, |prefix| prefix.len());
         let most = (BATCH_BYTES / each).clamp(1, BATCH_MESSAGES);
-        for batch in bytes.chunks(most * stride) {
-            match self.send_batch(batch, stride, &to, offload) {
+        for batch in messages.runs(most) {
+            match self.send_batch(batch, &to, offload) {
                 // A source that is gone reads EINVAL or, by kernel and family, one of the others: so try without it.
                 Err(SendError::TooBig | SendError::Failed(_)) if to.source.is_some() => {
                     to.source = None;
-                    self.send_batch(batch, stride, &to, offload)?;
+                    self.send_batch(batch, &to, offload)?;
                     sent = Sent::WithoutSource;
                 }
                 other => other?,
@@ -210,24 +188,25 @@ impl Udp {
 
     fn send_batch(
         &self,
-        batch: &[u8],
-        stride: usize,
+        batch: Messages<'_>,
         to: &Destination,
         offload: bool,
     ) -> Result<(), SendError> {
-        if offload && batch.len() > stride {
+        if offload && batch.count() > 1 {
             let (place, refusal) = self.refusal_of(to);
             let known = &self.refusals[place];
             if known.load(Ordering::Relaxed) != refusal {
-                match send::segmented(self.fd.as_fd(), batch, stride, to) {
+                match send::segmented(self.fd.as_fd(), batch, to) {
                     Err(error) if error.raw_os_error() == Some(libc::EIO) => {
                         known.store(refusal, Ordering::Relaxed)
                     }
+                    // The kernel cuts a datagram into fragments only when it comes alone.
+                    Err(error) if self.fragment && is_too_big(&error) => {}
                     other => return Ok(other?),
                 }
             }
         }
-        Ok(send::singly(self.fd.as_fd(), batch, stride, to)?)
+        Ok(send::singly(self.fd.as_fd(), batch, to)?)
     }
 
     /// Where a refusal towards this address is kept, and what is kept: never 0.

@@ -2,6 +2,7 @@
 
 use super::name::{Name, scope_of, v4_of, v6_of};
 use super::{BATCH_MESSAGES, Destination};
+use crate::io::batch::Messages;
 use crate::io::fd::check;
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -89,30 +90,28 @@ fn part(bytes: &[u8]) -> libc::iovec {
 
 const NO_PART: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
-/// Prefix and message by turns; the count of parts.
-fn lay(parts: &mut [libc::iovec; PARTS], batch: &[u8], stride: usize, to: &Destination) -> usize {
-    let Some(prefix) = &to.prefix else {
-        parts[0] = part(batch);
+/// All in one part where they lie as they are to leave, else prefix and message by turns; the count of parts.
+fn lay(parts: &mut [libc::iovec; PARTS], batch: Messages<'_>, to: &Destination) -> usize {
+    if let Some(laid) = batch.as_laid(to.prefix.as_ref()) {
+        parts[0] = part(laid);
         return 1;
-    };
+    }
     let mut count = 0;
-    for (pair, message) in parts.chunks_exact_mut(2).zip(batch.chunks(stride)) {
-        pair.copy_from_slice(&[part(prefix), part(message)]);
+    for (pair, message) in parts.chunks_exact_mut(2).zip(batch.iter()) {
+        pair.copy_from_slice(&[
+            to.prefix.as_ref().map_or(NO_PART, |prefix| part(prefix)),
+            part(message),
+        ]);
         count += 2;
     }
     count
 }
 
 /// One call; the kernel or the network card cuts it up. At most `BATCH_MESSAGES` messages and `BATCH_BYTES` bytes.
-pub fn segmented(
-    fd: BorrowedFd<'_>,
-    batch: &[u8],
-    stride: usize,
-    to: &Destination,
-) -> io::Result<()> {
+pub fn segmented(fd: BorrowedFd<'_>, batch: Messages<'_>, to: &Destination) -> io::Result<()> {
     let mut parts = [NO_PART; PARTS];
-    let count = lay(&mut parts, batch, stride, to);
-    let size = stride + to.prefix.map_or(0, |prefix| prefix.len());
+    let count = lay(&mut parts, batch, to);
+    let size = batch.stride + to.prefix.map_or(0, |prefix| prefix.len());
     let envelope =
         Envelope::new(to, Some(u16::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?));
     let message = envelope.message(&parts[..count]);
@@ -122,15 +121,13 @@ pub fn segmented(
 }
 
 /// One datagram a message, in one `sendmmsg` if all goes well. At most `BATCH_MESSAGES` messages.
-pub fn singly(fd: BorrowedFd<'_>, batch: &[u8], stride: usize, to: &Destination) -> io::Result<()> {
+pub fn singly(fd: BorrowedFd<'_>, batch: Messages<'_>, to: &Destination) -> io::Result<()> {
     let envelope = Envelope::new(to, None);
     let mut parts = [[NO_PART; 2]; BATCH_MESSAGES];
     // SAFETY: mmsghdr is plain old data, and all zeros is a valid value of it.
     let mut messages: [libc::mmsghdr; BATCH_MESSAGES] = unsafe { zeroed() };
     let mut count = 0;
-    for (message, (parts, bytes)) in
-        messages.iter_mut().zip(parts.iter_mut().zip(batch.chunks(stride)))
-    {
+    for (message, (parts, bytes)) in messages.iter_mut().zip(parts.iter_mut().zip(batch.iter())) {
         *parts = [to.prefix.as_ref().map_or(NO_PART, |prefix| part(prefix)), part(bytes)];
         message.msg_hdr = envelope.message(if to.prefix.is_some() { parts } else { &parts[1..] });
         count += 1;

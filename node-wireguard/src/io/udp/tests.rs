@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::namespace::in_empty_network;
-use crate::io::{Events, Interest, LinkConfig, Netlink, Poller};
+use crate::io::{Batch, Events, Interest, LinkConfig, Netlink, Poller};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,7 +79,9 @@ fn a_batch_leaves_in_one_call_and_arrives_in_one_slot() {
 fn without_offload_the_same_datagrams_arrive_one_by_one() {
     let (here, mut there) = (End::bind("[::1]:0"), End::bind("[::1]:0"));
     let bytes = messages(10, 500);
-    here.udp.send_singly(&bytes, 500, &Destination::new(there.address())).unwrap();
+    here.udp
+        .send_messages(Messages::new(&bytes, 500), &Destination::new(there.address()), false)
+        .unwrap();
     let round = there.receive();
     assert!(round.len() > 1 && round.iter().all(|(_, datagrams)| datagrams.len() == 1));
     here.udp.send(&bytes, 500, &Destination::new(there.address())).unwrap();
@@ -102,8 +104,7 @@ fn a_prefix_stands_before_every_message_and_long_batches_are_divided() {
     let to = Destination { prefix: Some(*b"\x80RWKslot"), ..Destination::new(there.address()) };
     let bytes = &messages(200, 1200)[..200 * 1200 - 7];
     for singly in [false, true] {
-        let send = if singly { Udp::send_singly } else { Udp::send };
-        send(&here.udp, bytes, 1200, &to).unwrap();
+        here.udp.send_messages(Messages::new(bytes, 1200), &to, !singly).unwrap();
         let datagrams = there.receive_datagrams(200);
         assert!(datagrams.iter().all(|datagram| datagram.starts_with(b"\x80RWKslot")));
         let payload: Vec<u8> =
@@ -156,15 +157,15 @@ fn a_port_is_shared_only_when_asked_and_steered_by_the_session() {
     let first = Udp::bind("127.0.0.1:0".parse().unwrap(), shared).unwrap();
     let address = first.local_address().unwrap();
     let second = Udp::bind(address, shared).unwrap();
-    first.steer_by_session().unwrap();
-    for (shard, udp) in [(0, &first), (1, &second)] {
-        alone.udp.send(&[4, 0, 0, 0, shard, 9, 9, 9], 8, &Destination::new(address)).unwrap();
+    first.steer_by_session(2).unwrap();
+    for (byte, udp) in [(0, &first), (1, &second), (254, &first), (255, &second)] {
+        alone.udp.send(&[4, 0, 0, 0, byte, 9, 9, 9], 8, &Destination::new(address)).unwrap();
         let mut received = [Received::default(); SLOTS];
         // On the loopback interface it is there when `send` returns.
         assert_eq!(
             udp.receive(&mut vec![0; SLOTS * SLOT], &mut received).unwrap(),
             1,
-            "shard {shard}"
+            "byte {byte}"
         );
     }
 }
@@ -220,8 +221,8 @@ fn udp_bulk_with_and_without_offload() {
             let (mut arrived, began) = (0, std::time::Instant::now());
             let mut received = [Received::default(); SLOTS];
             for _ in 0..ROUNDS {
-                let send = if singly { Udp::send_singly } else { Udp::send };
-                send(&here.udp, &bytes, 1440, &to).unwrap();
+                let messages = Messages::new(&bytes, 1440);
+                here.udp.send_messages(messages, &to, !singly).unwrap();
                 loop {
                     let count = there.udp.receive(&mut there.arena, &mut received).unwrap();
                     arrived += received[..count].iter().map(|slot| slot.length).sum::<usize>();
@@ -235,5 +236,24 @@ fn udp_bulk_with_and_without_offload() {
             assert_eq!(arrived, ROUNDS * bytes.len());
             println!("{loopback} offload {}: {rate:.1} Gbit/s on one core, both ways", !singly);
         }
+    }
+}
+
+#[test]
+fn messages_behind_prefixes_leave_with_them_with_others_or_without() {
+    let (here, mut there) = (End::bind("127.0.0.1:0"), End::bind("127.0.0.1:0"));
+    let to = |prefix| Destination { prefix, ..Destination::new(there.address()) };
+    let [own, other, none] = [Some(*b"own slot"), Some(*b"another "), None].map(to);
+    let mut batch = Batch::new();
+    let bytes = messages(20, 1200);
+    bytes.chunks(1200).for_each(|message| batch.add(&own, 1200).copy_from_slice(message));
+    batch.add(&own, 7).fill(7);
+    let (all, _) = batch.take().unwrap();
+    for (to, offload) in [own, other, none].into_iter().flat_map(|to| [(to, true), (to, false)]) {
+        here.udp.send_messages(all, &to, offload).unwrap();
+        let datagrams = there.receive_datagrams(21);
+        let expected: Vec<Vec<u8>> =
+            all.iter().map(|one| [to.prefix.as_slice().concat(), one.to_vec()].concat()).collect();
+        assert_eq!(datagrams, expected);
     }
 }

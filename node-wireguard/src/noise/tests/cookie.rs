@@ -72,3 +72,14 @@ fn load_begins_at_512_waiting_messages_and_lasts_a_second() {
     assert!(checker.is_under_load(0, 10_999));
     assert!(!checker.is_under_load(0, 11_000));
 }
+
+#[test]
+fn worthless_messages_are_load_from_1000_in_a_second() {
+    let mut checker = CookieChecker::new(&local(1));
+    (0..999).for_each(|_| checker.on_wasted(10_000));
+    checker.on_wasted(11_000);
+    assert!(!checker.is_under_load(0, 11_000), "not within one second");
+    (0..999).for_each(|_| checker.on_wasted(11_500));
+    assert!(checker.is_under_load(0, 11_500) && checker.loaded_until() == 12_500);
+    assert!(!checker.is_under_load(0, 12_500));
+}

@@ -187,13 +187,18 @@ impl End {
         }
         let mut text = datagram[DATA_HEADER..].to_vec();
         let Ok(length) = keypair.open(counter, &mut text) else { return Vec::new() };
+        let held = keypair.replay().held();
         assert!(keypair.replay().commit(counter));
+        let grown = Some(keypair.replay().held()).filter(|now| *now > held);
         text.truncate(length);
         let data = !text.is_empty();
         if data {
             self.got.push(text);
         }
         let received = self.protocol.session().received(&keypair, data, now);
+        if let Some(bits) = grown {
+            self.protocol.session().window_grew(&keypair, bits);
+        }
         let mut sent = if received.promoted { self.flush(now) } else { Vec::new() };
         sent.extend(self.poll(now));
         sent

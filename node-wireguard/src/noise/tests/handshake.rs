@@ -113,12 +113,16 @@ fn a_replayed_an_older_and_a_hasty_initiation_are_refused() {
 }
 
 #[test]
-fn a_clock_that_went_back_still_makes_rising_timestamps() {
+fn a_clock_that_jumps_back_or_ahead_still_makes_rising_timestamps() {
     let (mut a, mut b) = End::pair([0; 32]);
     let initiation = a.initiate(100_000).unwrap();
     assert_eq!(b.receive(&initiation, 100_000).len(), 1);
-    let again = a.protocol.initiate(105_000, wall(50), 8).unwrap();
-    assert_eq!(b.receive(&again, 105_000).len(), 1);
+    // A hundred seconds back, ten years ahead, and where it should be again.
+    for (index, clock) in [(8, 50), (9, 315_360_000_000), (10, 115_000), (11, 120_000)] {
+        let now = 100_000 + (index - 7) * 5_000;
+        let again = a.protocol.initiate(now, wall(clock), index as u32).unwrap();
+        assert_eq!(b.receive(&again, now).len(), 1, "at {clock} ms");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod helper;
 mod serve;
 mod watcher;
-mod wire;
+pub(crate) mod wire;
 
 pub use serve::{control, serve};
 pub use wire::Setup;

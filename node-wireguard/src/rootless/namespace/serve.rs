@@ -62,7 +62,7 @@ fn prepare(setup: &Setup) -> Result<Tun, String> {
     let mut netlink = Netlink::open().map_err(at("netlink"))?;
     let loopback = netlink.index("lo").map_err(at("loopback"))?;
     netlink.up(loopback).map_err(at("loopback"))?;
-    let tun = Tun::open(&setup.name, setup.mtu, &setup.addresses).map_err(at("TUN"))?;
+    let tun = Tun::open(&setup.name, false, setup.mtu, &setup.addresses).map_err(at("TUN"))?;
     let link = netlink.index(tun.name().unwrap_or(&setup.name)).map_err(at("TUN"))?;
     let set = |v6: bool| {
         let usable = |address: &std::net::IpAddr| !tun.skipped().contains(address);
