@@ -33,6 +33,10 @@ export interface Bench {
   readonly cases: readonly string[]
   /** What a reader of the figures must know. */
   readonly notes: readonly string[]
+  /** Whether the smaller figure is the better one. */
+  readonly less?: boolean
+  /** Unless the caller says; 5 if it is absent. */
+  readonly rounds?: number
   /** Finds out, builds and installs what is needed. */
   readonly entrants: () => Promise<readonly (Entrant | Absent)[]>
 }

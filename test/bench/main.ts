@@ -1,6 +1,9 @@
 // npm run bench -- NAME [--json] [--rounds N] | --list: our figures beside others', from one run.
 import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
+import { flood } from './flood.ts'
+import { forwarder } from './forwarder.ts'
+import { pathFailover } from './path-failover.ts'
 import { formatTable, makeReport } from './report.ts'
 import { rootlessTcp } from './rootless-tcp.ts'
 import { runRounds } from './rounds.ts'
@@ -11,7 +14,18 @@ import { tunTcpJumbo } from './tun-tcp-jumbo.ts'
 import { tunUdpSmall } from './tun-udp-small.ts'
 import { tunnelTcp } from './tunnel-tcp.ts'
 
-const benches: readonly Bench[] = [tunTcp, tunTcpJumbo, tunUdpSmall, tunRtt, tunCpu, rootlessTcp, tunnelTcp]
+const benches: readonly Bench[] = [
+  tunTcp,
+  tunTcpJumbo,
+  tunUdpSmall,
+  tunRtt,
+  tunCpu,
+  rootlessTcp,
+  tunnelTcp,
+  forwarder,
+  pathFailover,
+  flood,
+]
 const USAGE = 'usage: npm run bench -- NAME [--json] [--rounds N] | --list'
 const ROUNDS = 5
 
@@ -24,7 +38,7 @@ async function main(): Promise<number> {
     return 0
   }
   const bench = benches.find((each) => each.name === positionals[0])
-  const rounds = Number(values.rounds ?? ROUNDS)
+  const rounds = Number(values.rounds ?? bench?.rounds ?? ROUNDS)
   if (bench === undefined || positionals.length !== 1 || !Number.isInteger(rounds) || rounds < 1) return wrong()
   if (process.getuid?.() !== 0) {
     console.error(

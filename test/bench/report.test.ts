@@ -35,6 +35,7 @@ describe('the report of a bench', () => {
       raw: 50,
       rivals: { 'wireguard-go': 4 },
       ratio: { 'wireguard-go': 0.5 },
+      best: { rival: 'wireguard-go', ratio: 0.5 },
     })
   })
 
@@ -46,10 +47,21 @@ describe('the report of a bench', () => {
 
   test('is a table for people', () => {
     expect(formatTable(report).split('\n').slice(0, 3)).toEqual([
-      'x, Gbit/s  ours  wireguard-go  raw',
-      'one        5.00  2.50 (2.00×)  20.00',
-      'two        2.00  4.00 (0.50×)  50.00',
+      'x, Gbit/s  ours  wireguard-go  raw    best rival',
+      'one        5.00  2.50 (2.00×)  20.00  wireguard-go (2.00×)',
+      'two        2.00  4.00 (0.50×)  50.00  wireguard-go (0.50×)',
     ])
+  })
+
+  test('finds the best rival, which is the smallest where less is better', () => {
+    const figures = new Map([
+      ['ours', rounds([4, 4])],
+      ['slow', rounds([2, 8])],
+      ['fast', rounds([8, 2])],
+    ])
+    const all = { rounds: figures, absent: [], versions: new Map(), disturbed: 0, turns: 3 }
+    expect(makeReport(bench, all).cases.one?.best).toEqual({ rival: 'fast', ratio: 0.5 })
+    expect(makeReport({ ...bench, less: true }, all).cases.one?.best).toEqual({ rival: 'slow', ratio: 2 })
   })
 
   test('takes the middle of an even number of rounds, and nothing of none', () => {

@@ -8,6 +8,8 @@ export interface CaseReport {
   readonly rivals: Readonly<Record<string, number>>
   /** Ours divided by the rival's. */
   readonly ratio: Readonly<Record<string, number>>
+  /** The rival with the best figure, and ours divided by it; absent where there is none. */
+  readonly best?: { readonly rival: string; readonly ratio: number }
   readonly p50?: number
   readonly p99?: number
 }
@@ -33,7 +35,7 @@ export function median(values: readonly number[]): number | null {
 
 /** Medians and ratios of all rounds. */
 export function makeReport(bench: Bench, rounds: Rounds): BenchReport {
-  const cases = Object.fromEntries(bench.cases.map((name) => [name, makeCase(name, rounds.rounds)]))
+  const cases = Object.fromEntries(bench.cases.map((name) => [name, makeCase(bench, name, rounds.rounds)]))
   const empty: CaseReport = { ours: null, raw: null, rivals: {}, ratio: {} }
   const counts = [...rounds.rounds.values()].map((each) => each.length)
   return {
@@ -51,7 +53,7 @@ export function makeReport(bench: Bench, rounds: Rounds): BenchReport {
   }
 }
 
-function makeCase(name: string, rounds: ReadonlyMap<string, readonly Round[]>): CaseReport {
+function makeCase({ less = false }: Bench, name: string, rounds: ReadonlyMap<string, readonly Round[]>): CaseReport {
   const middle = (contender: string, key: keyof Figure): number | null => {
     const values = (rounds.get(contender) ?? []).map((round) => round[name]?.[key])
     return rounded(median(values.filter((value) => value !== undefined)))
@@ -68,10 +70,12 @@ function makeCase(name: string, rounds: ReadonlyMap<string, readonly Round[]>): 
   const ratio = Object.fromEntries(
     Object.entries(rivals).map(([rival, value]) => [rival, rounded((ours ?? Number.NaN) / value) ?? Number.NaN]),
   )
+  const [first] = Object.entries(rivals).sort(([, one], [, other]) => (less ? one - other : other - one))
+  const best = first === undefined ? {} : { best: { rival: first[0], ratio: ratio[first[0]] ?? Number.NaN } }
   const percentiles = Object.fromEntries(
     (['p50', 'p99'] as const).map((key) => [key, middle('ours', key)]).filter(([, value]) => value !== null),
   )
-  return { ours, raw: middle('raw', 'value'), rivals, ratio, ...percentiles }
+  return { ours, raw: middle('raw', 'value'), rivals, ratio, ...best, ...percentiles }
 }
 
 function rounded(value: number | null): number | null {
@@ -82,12 +86,13 @@ function rounded(value: number | null): number | null {
 export function formatTable(report: BenchReport): string {
   const rivals = [...new Set(Object.values(report.cases).flatMap((each) => Object.keys(each.rivals)))]
   const rows = [
-    [`${report.bench}, ${report.unit}`, 'ours', ...rivals, 'raw'],
+    [`${report.bench}, ${report.unit}`, 'ours', ...rivals, 'raw', 'best rival'],
     ...Object.entries(report.cases).map(([name, each]) => [
       name,
       number(each.ours),
       ...rivals.map((rival) => `${number(each.rivals[rival] ?? null)} (${number(each.ratio[rival] ?? null)}×)`),
       number(each.raw),
+      each.best === undefined ? '–' : `${each.best.rival} (${number(each.best.ratio)}×)`,
     ]),
   ]
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []

@@ -17,10 +17,11 @@ const LOOK_MS = 300
 /** How long to wait for a quiet machine, before all turns together. */
 const PATIENCE_MS = 30_000
 
-/** Everyone in turn, `count` times: what slows the machine for a while slows all alike. */
+/** Everyone in turn, `count` times: what slows the machine for a while slows all alike. A rival that fails is out from then on
+ *  and named with the reason, its figures are not used; where we or the wire fail, there is nothing to compare. */
 export async function runRounds(bench: Bench, count: number, say: (line: string) => void): Promise<Rounds> {
   const all = await bench.entrants()
-  const present = all.filter((each): each is Entrant => 'measure' in each)
+  let present = all.filter((each): each is Entrant => 'measure' in each)
   const absent = all.filter((each): each is Absent => 'missing' in each)
   for (const { name, missing } of absent) say(`${name} cannot be had: ${missing}`)
   const rounds = new Map<string, Round[]>(present.map(({ name }) => [name, []]))
@@ -28,7 +29,17 @@ export async function runRounds(bench: Bench, count: number, say: (line: string)
   for (let round = 1; round <= count; round += 1) {
     for (const { name, measure } of present) {
       await quiet.wait()
-      const figures = await measure()
+      const figures = await measure().catch((error: Error) => {
+        if (name === 'ours' || name === 'raw') throw error
+        return { name, missing: `failed in round ${round}: ${error.message}` }
+      })
+      if (isAbsent(figures)) {
+        say(`${figures.name} ${figures.missing}`)
+        absent.push(figures)
+        rounds.delete(name)
+        present = present.filter((each) => each.name !== name)
+        continue
+      }
       rounds.get(name)?.push(figures)
       say(
         `round ${round}/${count} ${name.padEnd(20)} ${bench.cases.map((each) => show(each, figures[each])).join('  ')}`,
@@ -37,6 +48,10 @@ export async function runRounds(bench: Bench, count: number, say: (line: string)
   }
   const versions = new Map(present.map(({ name, version }) => [name, version]))
   return { rounds, absent, versions, disturbed: quiet.disturbed, turns: quiet.turns }
+}
+
+function isAbsent(result: Round | Absent): result is Absent {
+  return typeof result.missing === 'string'
 }
 
 function show(name: string, figure: Figure | undefined): string {

@@ -20,6 +20,7 @@ export const tunCpu: Bench = {
   name: 'tun-cpu',
   about: `CPU of each end for a GB at ${RATE_MBIT} Mbit/s through TUN devices, beside wireguard-go; less is better`,
   unit: 'CPU-s/GB',
+  less: true,
   cases: ['sender', 'receiver'],
   notes: [`iperf3, ${SECONDS} s a run; user and system time of the tunnel's process, kernel work in its name included`],
   entrants: async () => (await tunnelEntrants([wireguardGo()], work)).filter(({ name }) => name !== 'raw'),

@@ -1,6 +1,7 @@
 import { iperf, type PingReport, ping } from '../lab/index.ts'
-import { wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
+import { boringtun, wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
 import type { Bench, Figure, Round } from './bench.ts'
+import { tailscaleEntrant } from './tailnet.ts'
 import { type Track, tunnelEntrants } from './tunnel.ts'
 
 const COUNT = 300
@@ -34,11 +35,15 @@ export const tunRtt: Bench = {
   about:
     'round trip that TUN devices add to the wire’s, idle and beside a bulk flow, beside wireguard-go; less is better',
   unit: 'µs',
+  less: true,
   cases: ['idle', 'loaded'],
   notes: [
     `${COUNT} pings, one every ${INTERVAL_MS} ms: median less the idle wire's own; percentiles are ours`,
     'loaded: one TCP flow of iperf3 through the tunnel meanwhile, as fast as it goes',
   ],
-  entrants: async () =>
-    (await tunnelEntrants([wireguardGo(), wireguardGoDebian()], work)).filter(({ name }) => name !== 'raw'),
+  entrants: async () => {
+    const rivals = [wireguardGo(), wireguardGoDebian(), boringtun()]
+    const all = [...(await tunnelEntrants(rivals, work)), await tailscaleEntrant(work)]
+    return all.filter(({ name }) => name !== 'raw')
+  },
 }

@@ -1,7 +1,7 @@
 import { iperf } from '../lab/index.ts'
-import { startOurs, wireguardGo } from '../wireguard/index.ts'
+import { wireguardGo } from '../wireguard/index.ts'
 import type { Bench, Round } from './bench.ts'
-import { entrant, type Track, tunnelEntrants } from './tunnel.ts'
+import { entrant, ours, type Track, tunnelEntrants } from './tunnel.ts'
 
 const SECONDS = 3
 /** What WireGuard leaves of 9,000 bytes over IPv6. */
@@ -21,6 +21,6 @@ export const tunTcpJumbo: Bench = {
   notes: [`iperf3, ${SECONDS} s a run, what arrived; inner MTU ${INNER_MTU} for everybody but ours-1500`],
   entrants: async () => [
     ...(await tunnelEntrants([wireguardGo()], work, { world: 'two-hosts-jumbo', mtu: INNER_MTU })),
-    entrant('ours-1500', '', (options) => startOurs({ ...options, vanilla: false }), work),
+    entrant('ours-1500', '', ours(), work),
   ],
 }

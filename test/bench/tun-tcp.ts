@@ -1,24 +1,22 @@
-import { iperf } from '../lab/index.ts'
-import { wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
-import type { Bench, Round } from './bench.ts'
+import { boringtun, wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
+import type { Bench } from './bench.ts'
+import { tailscaleEntrant } from './tailnet.ts'
+import { TCP_FLOWS, tcpFlows } from './tcp-flows.ts'
 import { type Track, tunnelEntrants } from './tunnel.ts'
 
 const SECONDS = 3
 
-async function work({ from, to, address }: Track): Promise<Round> {
-  const run = async (options: { parallel?: number; reverse?: boolean }) => {
-    const { gbitPerSecond } = await iperf({ from, to, address, seconds: SECONDS, ...options })
-    return { value: gbitPerSecond }
-  }
-  return { 'one-flow': await run({}), 'four-flows': await run({ parallel: 4 }), reverse: await run({ reverse: true }) }
-}
+const work = (track: Track) => tcpFlows(track, SECONDS)
 
 /** TCP through a kernel TUN, both ends and both ends of iperf3 on this machine's cores. */
 export const tunTcp: Bench = {
   name: 'tun-tcp',
   about: 'TCP through TUN devices, beside wireguard-go: one flow, four, one in reverse',
   unit: 'Gbit/s',
-  cases: ['one-flow', 'four-flows', 'reverse'],
+  cases: TCP_FLOWS,
   notes: [`iperf3, ${SECONDS} s a run, what arrived; all as they come: default MTU, threads and queues`],
-  entrants: () => tunnelEntrants([wireguardGo(), wireguardGoDebian()], work),
+  entrants: async () => [
+    ...(await tunnelEntrants([wireguardGo(), wireguardGoDebian(), boringtun()], work)),
+    await tailscaleEntrant(work),
+  ],
 }

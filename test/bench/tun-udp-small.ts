@@ -1,6 +1,7 @@
 import { iperf } from '../lab/index.ts'
-import { wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
+import { boringtun, wireguardGo, wireguardGoDebian } from '../wireguard/index.ts'
 import type { Bench, Round } from './bench.ts'
+import { tailscaleEntrant } from './tailnet.ts'
 import { type Track, tunnelEntrants } from './tunnel.ts'
 
 const SECONDS = 3
@@ -25,5 +26,8 @@ export const tunUdpSmall: Bench = {
   notes: [
     `iperf3 -u -b 0, ${SECONDS} s a run, socket buffers of 2 MB for everybody: its own are what loses packets otherwise`,
   ],
-  entrants: () => tunnelEntrants([wireguardGo(), wireguardGoDebian()], work),
+  entrants: async () => [
+    ...(await tunnelEntrants([wireguardGo(), wireguardGoDebian(), boringtun()], work)),
+    await tailscaleEntrant(work),
+  ],
 }

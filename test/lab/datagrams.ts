@@ -7,14 +7,20 @@ export interface Datagram {
   readonly from: string
   readonly port: number
   readonly text: string
+  /** The same as it came. */
+  readonly hex: string
 }
 
 /** A real UDP socket in a node, worked by hand. */
 export interface DatagramSocket {
   readonly port: number
   send(to: string, port: number, text: string): void
+  /** Sends bytes that are written in hex. */
+  sendBytes(to: string, port: number, hex: string): void
   /** Waits for a datagram with this text (3 s unless said). Throws when none comes. */
   receives(text: string, timeoutMs?: number): Promise<Datagram>
+  /** Waits until so many in all have arrived (3 s unless said). Throws when they do not. */
+  arrives(count: number, timeoutMs?: number): Promise<void>
   /** Waits until a send of this text has failed; returns the system's code. */
   fails(text: string): Promise<string>
   /** All that has arrived. */
@@ -45,9 +51,17 @@ class WorkedSocket implements DatagramSocket {
     this.#process.child.stdin?.write(`${JSON.stringify({ to, port, text })}\n`)
   }
 
+  sendBytes(to: string, port: number, hex: string): void {
+    this.#process.child.stdin?.write(`${JSON.stringify({ to, port, hex })}\n`)
+  }
+
   async receives(text: string, timeoutMs = RECEIVE_TIMEOUT_MS): Promise<Datagram> {
-    const [, line = ''] = await this.#process.says(new RegExp(`({"from".*"text":"${text}"})\n`), timeoutMs)
+    const [, line = ''] = await this.#process.says(new RegExp(`({"from".*"text":"${text}",.*})\n`), timeoutMs)
     return JSON.parse(line) as Datagram
+  }
+
+  async arrives(count: number, timeoutMs = RECEIVE_TIMEOUT_MS): Promise<void> {
+    await this.#process.says(new RegExp(`(?:^{"from".*\n(?:.*\n)*?){${count}}`, 'm'), timeoutMs)
   }
 
   async fails(text: string): Promise<string> {

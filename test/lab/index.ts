@@ -1,6 +1,7 @@
 export { type Capture, capture, captureRefusal } from './capture.ts'
-export type { Counters } from './counters.ts'
+export { type Counters, parseCounters } from './counters.ts'
 export { cpuSeconds, cpuSecondsByThread, machineBusySeconds } from './cpu.ts'
+export { bindDatagrams, type Datagram, type DatagramSocket } from './datagrams.ts'
 export { LabError } from './error.ts'
 export { type IperfOptions, type IperfReport, iperf } from './iperf.ts'
 export type { Direction, LabLink } from './link.ts'

@@ -45,6 +45,7 @@ export const OUTSIDE = 'wan'
 const PUBLIC_V4 = '89.44'
 const PUBLIC_V6 = '2a0d:3dc0:0'
 const HOME = '192.168.1'
+const SWITCHED = '10.20.0'
 const FIRST_HOST = 10
 
 /** Works out names, addresses and routes. Throws when the plan makes no sense. */
@@ -103,7 +104,9 @@ function ends(joint: Joint): { near: End; far: End } {
     const lan = above.lan ?? HOME
     return { near: near([`${lan}.${FIRST_HOST + nth}/24`], [`${lan}.1`]), far: bridged }
   }
-  return { near: near([`10.20.0.${nth + 1}/24`, `fd20::${(nth + 1).toString(16)}/64`], []), far: bridged }
+  const lan = 'lan' in above ? (above.lan ?? SWITCHED) : SWITCHED
+  const v6 = lan === SWITCHED ? 'fd20' : `fd20:${lan.split('.').at(-1)}`
+  return { near: near([`${lan}.${nth + 1}/24`, `${v6}::${(nth + 1).toString(16)}/64`], []), far: bridged }
 }
 
 function addressLine(address: string, device: string): string {

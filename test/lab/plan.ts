@@ -21,8 +21,8 @@ export interface CablePlan {
 export type NodePlan =
   /** Routes between all that are on it; each gets a public prefix of its own. Private addresses do not pass. */
   | { readonly kind: 'internet' }
-  /** One LAN without a way out, IPv4 and IPv6. */
-  | { readonly kind: 'switch' }
+  /** One LAN without a way out, IPv4 and IPv6. `lan` is the first three bytes of its IPv4 addresses, `10.20.0` unless said. */
+  | { readonly kind: 'switch'; readonly lan?: string }
   /** A router with NAT: its outside is on `on`, its inside is a LAN. Two in a row make a carrier's NAT.
    *  `lan` is the first three bytes of its LAN, `192.168.1` unless said, as in most homes: addresses of different LANs collide. */
   | {

@@ -1,4 +1,5 @@
 import { runStep } from '../../setup/step.ts'
+import { guestRefusal } from '../guest/index.ts'
 import { wireguardGo } from '../wireguard/index.ts'
 import { type RunOptions, root, type Tally } from './tally.ts'
 import { environment, runVitest, vitestCommand } from './vitest.ts'
@@ -26,6 +27,8 @@ export async function labTests(options: RunOptions): Promise<Tally> {
 async function prepare(): Promise<void> {
   const rival = await wireguardGo()
   console.log(`── ${rival.name}: ${'missing' in rival ? `cannot be had: ${rival.missing}` : rival.version}`)
+  const refusal = await guestRefusal()
+  if (refusal !== null) console.log(`SKIPPED: ALL TESTS AGAINST LINUX'S OWN WIREGUARD IN A GUEST (${refusal})`)
 }
 
 async function countTests(options: RunOptions): Promise<number> {

@@ -38,6 +38,10 @@ export class Caller {
     return (await this.#ask({ type: 'status' } satisfies DeviceCall)) as SentStatus
   }
 
+  async counters(): Promise<readonly number[]> {
+    return (await this.#ask({ type: 'counters' } satisfies DeviceCall)) as number[]
+  }
+
   #ask(line: object): Promise<unknown> {
     const answer = new Promise<unknown>((done, failed) => this.#waiting.push({ done, failed }))
     this.#process.child.stdin?.write(`${JSON.stringify(line)}\n`)

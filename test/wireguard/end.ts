@@ -1,4 +1,5 @@
 import type { LabNode, LabProcess } from '../lab/index.ts'
+import type { SentPath } from './device-call.ts'
 import type { KeyPair } from './keys.ts'
 
 /** What an end of a tunnel is started with. */
@@ -19,6 +20,8 @@ export interface Remote {
   readonly allowedIps: readonly string[]
   /** Absent: it must come to us. */
   readonly endpoint?: { readonly address: string; readonly port: number }
+  /** All the ways to it instead of the endpoint; only for ours. */
+  readonly paths?: readonly SentPath[]
   readonly presharedKey?: Buffer
   readonly keepaliveSeconds?: number
 }

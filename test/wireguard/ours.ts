@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { Caller } from './caller.ts'
+import { Caller, type SentStatus } from './caller.ts'
 import type { DeviceCall, DeviceSettings } from './device-call.ts'
 import { DEVICE, type End, type EndOptions, type Remote } from './end.ts'
 
@@ -7,13 +7,29 @@ import { DEVICE, type End, type EndOptions, type Remote } from './end.ts'
 export interface OurOptions extends EndOptions {
   /** Take every peer for another implementation: no probes, one path, classic roaming. */
   readonly vanilla: boolean
+  /** Let `wg` find it. */
+  readonly uapi?: boolean
+  /** The network device that its sockets are tied to. */
+  readonly bindInterface?: string
+  readonly threads?: number
+}
+
+/** An end that can say which ways it knows, and what it has counted. */
+export interface OurEnd extends End {
+  /** UDP payload of authentic messages. */
+  bytes(publicKey: Buffer): Promise<{ readonly rxBytes: number; readonly txBytes: number }>
+  /** The device's own words of `device.counters`. */
+  counters(): Promise<readonly number[]>
+  /** Another mark of its packets. */
+  setFwmark(mark: number): Promise<void>
+  paths(publicKey: Buffer): Promise<SentStatus['peers'][number]['paths']>
 }
 
 const PROGRAM = join(import.meta.dirname, 'programs', 'device.ts')
 const EVERYTHING = { allow: [{ protocol: 'tcp' as const }, { protocol: 'udp' as const }] }
 
 /** Starts our device in a process of its own, on a kernel TUN. */
-export async function startOurs(options: OurOptions): Promise<End> {
+export async function startOurs(options: OurOptions): Promise<OurEnd> {
   const { node, keys, addresses, listenPort, mtu } = options
   const process_ = node.spawn(process.execPath, [PROGRAM], { stdio: ['pipe', 'pipe', 'pipe'] })
   const device = new Caller(process_)
@@ -23,6 +39,9 @@ export async function startOurs(options: OurOptions): Promise<End> {
       { address: '0.0.0.0', port: listenPort },
       { address: '::', port: listenPort },
     ],
+    ...(options.uapi === undefined ? {} : { uapi: options.uapi }),
+    ...(options.bindInterface === undefined ? {} : { bindInterface: options.bindInterface }),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
     interface: { tun: { name: DEVICE, addresses: [...addresses], ...(mtu === undefined ? {} : { mtu }) } },
   }
   await device.open(settings)
@@ -45,6 +64,13 @@ export async function startOurs(options: OurOptions): Promise<End> {
       const path = (await peer(publicKey))?.paths.find((each) => each.active)
       return path === undefined ? null : `${path.remote.address}:${path.remote.port}`
     },
+    bytes: async (publicKey) => {
+      const { rxBytes = 0, txBytes = 0 } = (await peer(publicKey)) ?? {}
+      return { rxBytes, txBytes }
+    },
+    counters: () => device.counters(),
+    setFwmark: async (mark) => void (await device.call({ type: 'fwmark', mark })),
+    paths: async (publicKey) => (await peer(publicKey))?.paths ?? [],
     stop: async () => void (await process_.stop()),
   }
 }
@@ -52,6 +78,7 @@ export async function startOurs(options: OurOptions): Promise<End> {
 function peerCall(remote: Remote, vanilla: boolean): DeviceCall {
   const { publicKey, allowedIps, endpoint, presharedKey, keepaliveSeconds } = remote
   const local = endpoint?.address.includes(':') ? 1 : 0
+  const direct = vanilla || endpoint === undefined ? [] : [{ id: 1, local, remote: endpoint, costClass: 0 }]
   return {
     type: 'peer',
     peer: {
@@ -62,6 +89,6 @@ function peerCall(remote: Remote, vanilla: boolean): DeviceCall {
       ...(keepaliveSeconds === undefined ? {} : { keepaliveSeconds }),
       ...(vanilla && endpoint !== undefined ? { endpoint } : {}),
     },
-    paths: vanilla || endpoint === undefined ? [] : [{ id: 1, local, remote: endpoint, costClass: 0 }],
+    paths: remote.paths ?? direct,
   }
 }

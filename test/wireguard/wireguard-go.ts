@@ -1,63 +1,25 @@
 import { until } from '../lab/index.ts'
-import { DEVICE, type End, type EndOptions, type Remote } from './end.ts'
+import { DEVICE, type End, type EndOptions } from './end.ts'
+import { setUpByWg } from './set-up.ts'
 
 const START_TIMEOUT_MS = 10_000
+/** The first two are wireguard-go's. WG_SUDO: boringtun-cli would become the user who logged in, and here nobody has. */
+const ENVIRONMENT = { LOG_LEVEL: 'error', WG_PROCESS_FOREGROUND: '1', WG_SUDO: 'true' }
 
-/** Starts a wireguard-go, whoever built it, and sets it up by `wg`. */
+/** Starts a wireguard-go, whoever built it, or what is started as it is (boringtun-cli), and sets it up by `wg`. */
 export async function startWireguardGo(program: string, options: EndOptions): Promise<End> {
-  const { node, keys, addresses, listenPort, mtu } = options
+  const { node } = options
   // Each node has a /run of its own, so every device can have the same name and control socket.
-  const process = node.spawn(program, ['-f', DEVICE], { env: { LOG_LEVEL: 'error', WG_PROCESS_FOREGROUND: '1' } })
-  const wg = async (...words: string[]) => (await node.exec('wg', words)).stdout
-  // wg opens /dev/stdin anew, which works for a pipe and not for the socket that Node gives us.
-  const wgSet = (secret: Buffer | undefined, ...words: string[]) =>
-    node.exec('sh', ['-c', 'cat | wg set "$@"', 'sh', DEVICE, ...words], { input: secret?.toString('base64') ?? '' })
+  const process = node.spawn(program, ['-f', DEVICE], { env: ENVIRONMENT })
   try {
     await until(START_TIMEOUT_MS, `${program} to listen`, async () => {
       const { code } = await node.exec('wg', ['show', DEVICE], { mayFail: true })
       if (process.child.exitCode !== null) throw new Error(`${program} ended: ${process.output()}`)
       return code === 0 ? true : null
     })
-    await wgSet(keys.privateKey, 'listen-port', listenPort.toString(), 'private-key', '/dev/stdin')
-    for (const address of addresses) await node.exec('ip', ['address', 'add', address, 'dev', DEVICE])
-    await node.exec('ip', ['link', 'set', DEVICE, ...(mtu === undefined ? [] : ['mtu', mtu.toString()]), 'up'])
+    return { ...(await setUpByWg(options)), process, stop: async () => void (await process.stop()) }
   } catch (error) {
     await process.stop()
     throw error
   }
-  return {
-    node,
-    process,
-    publicKey: keys.publicKey,
-    address: addresses[0]?.replace(/\/.*/, '') ?? '',
-    setPeer: async (remote) => {
-      await wgSet(remote.presharedKey, 'peer', remote.publicKey.toString('base64'), ...peerWords(remote))
-    },
-    handshakeAge: async (publicKey) => {
-      const at = Number(field(await wg('show', DEVICE, 'latest-handshakes'), publicKey))
-      return at > 0 ? Date.now() / 1000 - at : null
-    },
-    endpointOf: async (publicKey) => {
-      const endpoint = field(await wg('show', DEVICE, 'endpoints'), publicKey)
-      return endpoint === undefined || endpoint === '(none)' ? null : endpoint
-    },
-    stop: async () => void (await process.stop()),
-  }
-}
-
-function peerWords({ allowedIps, endpoint, presharedKey, keepaliveSeconds }: Remote): string[] {
-  const words = ['allowed-ips', allowedIps.join(',')]
-  if (presharedKey !== undefined) words.push('preshared-key', '/dev/stdin')
-  if (keepaliveSeconds !== undefined) words.push('persistent-keepalive', keepaliveSeconds.toString())
-  if (endpoint !== undefined) {
-    const { address, port } = endpoint
-    words.push('endpoint', address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`)
-  }
-  return words
-}
-
-/** The value beside a public key in what `wg show DEVICE FIELD` prints. */
-function field(text: string, publicKey: Buffer): string | undefined {
-  const line = text.split('\n').find((each) => each.startsWith(publicKey.toString('base64')))
-  return line?.split('\t')[1]
 }

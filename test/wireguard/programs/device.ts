@@ -4,6 +4,9 @@ import { createInterface } from 'node:readline'
 import { Device } from 'node-wireguard'
 import type { DeviceCall, DeviceSettings } from '../device-call.ts'
 
+/** Counters of the device as a whole (src/device/counters.rs); those of peers and paths stand behind them. */
+const DEVICE_WORDS = 64
+
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
 const print = (line: object) => process.stdout.write(`${JSON.stringify(line, plain)}\n`)
 
@@ -28,9 +31,18 @@ async function handle(line: string): Promise<void> {
     const { publicKey, presharedKey, ...peer } = call.peer
     const psk = presharedKey === undefined ? {} : { presharedKey: bytes(presharedKey) }
     device.updatePeers([{ ...peer, ...psk, publicKey: bytes(publicKey) }])
-    if (call.paths.length > 0) device.updatePaths(bytes(publicKey), call.paths)
+    const paths = call.paths.map(({ session, ...path }) =>
+      session === undefined ? path : { ...path, session: { ...session, secret: bytes(session.secret) } },
+    )
+    if (paths.length > 0) device.updatePaths(bytes(publicKey), paths)
   } else if (call.type === 'filter') device.setFilter(call.filter)
-  print({ answer: call.type === 'status' ? device.status() : null })
+  else if (call.type === 'fwmark') device.setFwmark(call.mark)
+  print({ answer: answerTo(call, device) })
+}
+
+function answerTo({ type }: DeviceCall, opened: Device): unknown {
+  if (type === 'status') return opened.status()
+  return type === 'counters' ? Array.from(opened.counters.subarray(0, DEVICE_WORDS), Number) : null
 }
 
 async function tell(opened: Device): Promise<void> {
