@@ -14,7 +14,7 @@ const SETTLE_MS = 20
  * relays, what this node says of itself, and what is kept on disk.
  */
 export function followMembers(rooms: Rooms): Startable {
-  const { discovery, device, tunnels, services, policy, state, logger } = rooms
+  const { discovery, device, tunnels, services, policy, runtime, state, logger } = rooms
   let filter = ''
   let relays = ''
   let settle: NodeJS.Timeout | undefined
@@ -27,6 +27,7 @@ export function followMembers(rooms: Rooms): Startable {
       worker: discovery.self,
       exposed: services.list(),
       members: discovery.members(),
+      grants: runtime.desk.list(),
     })
     const text = JSON.stringify(next)
     if (text !== filter) device.setFilter(next)
@@ -55,6 +56,7 @@ export function followMembers(rooms: Rooms): Startable {
           if (event.kind === 'updated' && isRelay(event.member)) tunnels.relayReturned(event.member.nodeId)
           followSoon()
         }),
+        runtime.desk.onChange(follow),
         services.onChange(() => {
           follow()
           keepServices()

@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const FLUSH_AFTER_MS = 5_000
 const TOP = new URL('../', import.meta.url)
 
 /** Imports `main` on Node 24, else runs `entry` again on the project's own Node. Both are URLs. */
@@ -23,10 +22,8 @@ export async function launch(name, entry, main) {
 async function keepCompiled() {
   const packages = fileURLToPath(new URL('node_modules/', TOP))
   if (statSync(packages, { throwIfNoEntry: false })?.uid !== process.getuid?.()) return
-  const { enableCompileCache, flushCompileCache } = await import('node:module')
+  const { enableCompileCache } = await import('node:module')
   enableCompileCache(`${packages}.cache/ropewalk`)
-  // it is written at the end of a process, which may be months away, or kill -9
-  setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref()
 }
 
 function handOver(name, entry) {

@@ -5,6 +5,9 @@ import type { Handlers, OpenedStream } from './api/index.ts'
 import type { Member } from './discovery/index.ts'
 import type { Rooms } from './rooms.ts'
 import { relaysOf } from './routes.ts'
+import { runtimeHandlers } from './runtime-handlers.ts'
+import { measuredView, runtimeView } from './runtime-view.ts'
+import { admitStock } from './stock-devices.ts'
 import { warningsOf } from './warnings.ts'
 
 const version = 1 as const
@@ -14,6 +17,7 @@ const done = { version, done: true } as const
 export function localHandlers(rooms: Rooms, shutdown: () => void): Handlers<typeof peerApi> {
   const { discovery, services, tunnels, mesh } = rooms
   return {
+    ...runtimeHandlers(discovery, rooms.runtime),
     status: async () => status(rooms),
     peers: async ({ query }) => {
       const { items, nextCursor } = pageOf(discovery.members(), ({ nodeId }) => nodeId, query)
@@ -64,6 +68,12 @@ export function localHandlers(rooms: Rooms, shutdown: () => void): Handlers<type
       await discovery.setPolicy(Buffer.from(body.statement, 'base64url'))
       return done
     },
+    admitStock: async ({ body }) => ({
+      version,
+      ...admitStock(discovery, Buffer.from(body.statement, 'base64url')),
+    }),
+    runtime: async () => runtimeView(rooms.runtime.offer),
+    measureLink: async () => measuredView(rooms.runtime.offer),
     shutdown: async () => {
       setImmediate(shutdown) // the answer first
       return done

@@ -2,6 +2,7 @@ import type { NodeName } from '@ropewalk/shared/identity'
 import type { Service } from '@ropewalk/shared/policy'
 import type { NodeRecord } from '@ropewalk/shared/records'
 import type { LocalDoor } from './api/index.ts'
+import type { RuntimeOptions } from './runtime/index.ts'
 
 /** How a peer is run. What is not said is as it was at the last start, or the default. */
 export interface PeerOptions {
@@ -22,6 +23,7 @@ export interface PeerOptions {
   /** Whether this machine resolves the mesh's names: `auto` where its resolv.conf is nobody else's. */
   readonly names: 'auto' | 'on' | 'off'
   readonly doors: readonly LocalDoor[]
+  readonly runtime?: Omit<RuntimeOptions, 'meshInterface'> | undefined
   /** Set for a relay: its front, and how it is announced. */
   readonly relay?:
     | { readonly front: NonNullable<NodeRecord['relay']>; readonly announce: readonly string[] }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import { DEFAULT_POLICY, type Policy, readPolicy } from '@ropewalk/shared/policy'
+import { ORDER_SERVICE } from '@ropewalk/shared/runtime'
 import { createLocalServer } from './api/index.ts'
 import { createConnectivity } from './connectivity/index.ts'
 import { createDiscovery, type Discovery } from './discovery/index.ts'
@@ -14,10 +16,11 @@ import type { PeerOptions } from './options.ts'
 import { createReports } from './reports.ts'
 import type { Rooms, Warning } from './rooms.ts'
 import { routeTo } from './routes.ts'
+import { createRuntime } from './runtime/index.ts'
 import { createDiscoveryMemory } from './state/index.ts'
 import { createTopology } from './topology/index.ts'
 import { tunnelMembers } from './tunnel-members.ts'
-import { createServices, createTunnels } from './tunnels/index.ts'
+import { createServices, createTunnels, type Tunnels } from './tunnels/index.ts'
 
 export interface PeerDependencies {
   readonly logger: Logger
@@ -113,8 +116,24 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
   )
   const mesh = createMeshNetwork(device, addresses, options.tunName)
   const services = createServices(membership.exposed)
+  const runtime = await run(
+    await createRuntime(
+      {
+        ...(options.runtime ?? defaultRuntime(options)),
+        meshInterface: device.backend === 'tun' ? options.tunName : undefined,
+      },
+      {
+        key: identity.nodeKey,
+        discovery,
+        state,
+        logger: logger.child({ room: 'runtime' }),
+        open: async (nodeId, service, signal) =>
+          (await tunnels.open({ nodeId, service, via: 'auto', signal })).stream.duplex(),
+      },
+    ),
+  )
   const policy = (): Policy => policyOf(discovery)
-  const tunnels = await run(
+  const tunnels: Tunnels = await run(
     createTunnels(
       { agent: true },
       {
@@ -122,6 +141,12 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
         members: tunnelMembers(discovery),
         services,
         policy,
+        inner: new Map([[ORDER_SERVICE, (stream, from) => runtime.takeOrder(stream, from)]]),
+        grants: {
+          address: addresses.v4,
+          list: () => runtime.desk.list(),
+          onChange: (listener) => runtime.desk.onChange(listener),
+        },
         self: () => discovery.self,
         logger: logger.child({ room: 'tunnels' }),
         mesh,
@@ -129,6 +154,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
       },
     ),
   )
+  await run(runtime.clusters)
   const topology = await run(
     createTopology(
       { liveness: options.relay === undefined ? 'discovery' : 'reports', epoch: randomUUID() },
@@ -151,6 +177,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
     connectivity,
     services,
     tunnels,
+    runtime,
     policy,
     topology,
     warnings,
@@ -182,6 +209,11 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
   )
   logger.info('peer is up', { name: discovery.self.name, addresses, mode: device.backend })
   return rooms
+}
+
+/** A worker that says nothing else takes leases of a day. */
+function defaultRuntime({ stateFolder }: PeerOptions) {
+  return { folder: join(stateFolder, 'runtime'), maxLeaseMs: 24 * 3_600_000 }
 }
 
 /** The folder belongs to this process until it has stopped. */

@@ -6,6 +6,7 @@ import type { Connectivity } from './connectivity/index.ts'
 import type { Discovery } from './discovery/index.ts'
 import type { EchoNetwork } from './network/index.ts'
 import type { PeerOptions } from './options.ts'
+import type { Runtime } from './runtime/index.ts'
 import type { State } from './state/index.ts'
 import type { Topology } from './topology/index.ts'
 import type { Services, Tunnels } from './tunnels/index.ts'
@@ -24,6 +25,7 @@ export interface Rooms {
   readonly connectivity: Connectivity
   readonly services: Services
   readonly tunnels: Tunnels
+  readonly runtime: Runtime
   readonly policy: () => Policy
   /** The mesh as this node knows it. */
   readonly topology: Topology

@@ -33,7 +33,20 @@ const handlers: Handlers<typeof peerApi> = {
   endStream: unused,
   revoke: unused,
   setPolicy: unused,
+  admitStock: unused,
+  runtime: unused,
+  measureLink: unused,
   shutdown: async () => ({ version: 1, done: true }),
+  devices: unused,
+  leases: unused,
+  clusters: unused,
+  cluster: unused,
+  createCluster: unused,
+  extendCluster: unused,
+  addWorker: unused,
+  removeWorker: unused,
+  deleteCluster: unused,
+  clusterAccess: unused,
 }
 
 /** Answers what it was sent, once the sender has ended: shows that half-close passes. */

@@ -78,6 +78,31 @@ const commands: readonly ListedCommand[] = [
     load: async () => (await import('./commands/services.ts')).services,
   },
   {
+    name: 'job submit',
+    summary: 'run a command on a cluster with this working directory; follows its log, ends with its exit code',
+    load: async () => (await import('./commands/job-submit.ts')).jobSubmit,
+  },
+  {
+    name: 'job logs',
+    summary: 'the log of a job; -f follows it until the job ends',
+    load: async () => (await import('./commands/job.ts')).jobLogs,
+  },
+  {
+    name: 'job status',
+    summary: 'how a job stands',
+    load: async () => (await import('./commands/job.ts')).jobStatus,
+  },
+  {
+    name: 'job list',
+    summary: 'the jobs of a cluster, the latest first',
+    load: async () => (await import('./commands/job.ts')).jobList,
+  },
+  {
+    name: 'job stop',
+    summary: 'end a job',
+    load: async () => (await import('./commands/job.ts')).jobStop,
+  },
+  {
     name: 'topology',
     summary: 'the whole mesh as this node knows it',
     load: async () => (await import('./commands/topology.ts')).topology,
@@ -86,6 +111,21 @@ const commands: readonly ListedCommand[] = [
     name: 'revoke',
     summary: 'end a membership for good: links, streams and the ticket it came with',
     load: async () => (await import('./commands/revoke.ts')).revoke,
+  },
+  {
+    name: 'wireguard export',
+    summary: "a wg-quick file with which another WireGuard (a phone's, a router's) is a member",
+    load: async () => (await import('./commands/wireguard.ts')).wireguardExport,
+  },
+  {
+    name: 'runtime install',
+    summary: 'install Ray for this worker: pinned and hashed packages in a folder of their own; needs no peer',
+    load: async () => (await import('./commands/runtime-install.ts')).runtimeInstall,
+  },
+  {
+    name: 'runtime status',
+    summary: "whether it is installed, and what this worker has: cores, memory, disk, GPUs, its link's tier",
+    load: async () => (await import('./commands/runtime-status.ts')).runtimeStatus,
   },
   {
     name: 'token create',
@@ -103,6 +143,51 @@ const commands: readonly ListedCommand[] = [
     load: async () => (await import('./commands/token.ts')).tokenRevoke,
   },
   {
+    name: 'devices',
+    summary: 'the workers that can be hired, with their cores, memory, GPUs and link',
+    load: async () => (await import('./commands/devices.ts')).devices,
+  },
+  {
+    name: 'cluster create',
+    summary: 'hire workers and start Ray on them',
+    load: async () => (await import('./commands/cluster.ts')).clusterCreate,
+  },
+  {
+    name: 'cluster list',
+    summary: 'the clusters that were hired here',
+    load: async () => (await import('./commands/cluster.ts')).clusterList,
+  },
+  {
+    name: 'cluster show',
+    summary: 'one cluster: its workers and how they are',
+    load: async () => (await import('./commands/cluster.ts')).clusterShow,
+  },
+  {
+    name: 'cluster extend',
+    summary: 'hire it for longer',
+    load: async () => (await import('./commands/cluster.ts')).clusterExtend,
+  },
+  {
+    name: 'cluster add-worker',
+    summary: 'hire one more worker for it',
+    load: async () => (await import('./commands/cluster.ts')).clusterAddWorker,
+  },
+  {
+    name: 'cluster remove-worker',
+    summary: 'give one of its workers back',
+    load: async () => (await import('./commands/cluster.ts')).clusterRemoveWorker,
+  },
+  {
+    name: 'cluster delete',
+    summary: 'give all its workers back; nothing of it is left there',
+    load: async () => (await import('./commands/cluster.ts')).clusterDelete,
+  },
+  {
+    name: 'cluster env',
+    summary: "what Ray's own tools need to reach it, for the shell",
+    load: async () => (await import('./commands/cluster.ts')).clusterEnv,
+  },
+  {
     name: 'doctor',
     summary: 'look for what is wrong here, and say the next step',
     load: async () => (await import('./commands/doctor.ts')).doctor,
@@ -113,6 +198,13 @@ const commands: readonly ListedCommand[] = [
 export const ropewalk: Omit<ProgramOptions, 'version'> = {
   name: 'ropewalk',
   description: 'One private network for GPU workers wherever they stand, and one command to reach any of them.',
-  groups: { network: 'make a network', token: 'tokens for the HTTP API of the relays' },
+  groups: {
+    job: 'jobs on a cluster',
+    cluster: 'Ray on hired workers',
+    network: 'make a network',
+    runtime: 'Ray on this worker',
+    token: 'tokens for the HTTP API of the relays',
+    wireguard: 'devices with another WireGuard',
+  },
   commands,
 }

@@ -179,6 +179,12 @@ class Room implements Connectivity {
         logger.info('path taken', { peer: node, kind: link?.state, via: link?.via, rttMs: link?.rttMs })
         return true
       }
+      case 'path-offload':
+        logger.warn(event.on ? 'batches are tried again on a path' : 'batches are lost on a path, sent singly now', {
+          peer: this.#engine.nodeOf(event.peer),
+          path: event.path,
+        })
+        return false
       case 'path-state':
       case 'new-remote':
       case 'handshake':

@@ -1,5 +1,6 @@
 import { type NodeId, wireguardKeyBytes } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
+import { isStock } from '@ropewalk/shared/membership'
 import type { Candidate } from '@ropewalk/shared/records'
 import type { Device, PathOptions, PeerOptions } from 'node-wireguard'
 import type { Member } from '../discovery/index.ts'
@@ -49,7 +50,7 @@ export class EnginePeers {
     const set: PeerOptions[] = []
     for (const member of members) {
       const peer = peerOptions(member)
-      const configuration = JSON.stringify(peer.allowedIps)
+      const configuration = JSON.stringify([peer.allowedIps, peer.vanilla])
       const known = this.#known.get(member.nodeId)
       if (known !== undefined && hex(known.key) !== hex(peer.publicKey)) {
         removed.push(known.key) // another certificate, another key: the old one is nobody's now
@@ -163,8 +164,12 @@ export class EnginePeers {
   }
 }
 
-function peerOptions({ wireguardKey, addresses }: Member): PeerOptions {
-  return { publicKey: wireguardKeyBytes(wireguardKey), allowedIps: [`${addresses.v6}/128`, `${addresses.v4}/32`] }
+function peerOptions(member: Member): PeerOptions {
+  return {
+    publicKey: wireguardKeyBytes(member.wireguardKey),
+    allowedIps: [`${member.addresses.v6}/128`, `${member.addresses.v4}/32`],
+    vanilla: isStock(member), // it comes to us, from wherever it is
+  }
 }
 
 function pathOptions({ id, kind, socket, remote, session }: NumberedPath): PathOptions {

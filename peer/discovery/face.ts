@@ -58,7 +58,7 @@ export type DiscoveryEvent =
 
 /** What a node may change in its own record; what is left out stays. */
 export type RecordPatch = Partial<
-  Pick<NodeRecord, 'candidates' | 'nat' | 'relays' | 'services' | 'sshHostKeys' | 'routes' | 'relay'>
+  Pick<NodeRecord, 'candidates' | 'nat' | 'relays' | 'services' | 'sshHostKeys' | 'routes' | 'relay' | 'offer'>
 >
 
 /** Limits of one request. */

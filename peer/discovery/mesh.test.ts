@@ -91,6 +91,23 @@ describe('a mesh', () => {
     const policy = signPolicy(mesh.network, { seq: 1, issuedAtMs: Date.now(), rules: Buffer.from('rules') }, mesh.root)
     await relay.discovery.setPolicy(policy.bytes)
     await until(a, () => a.discovery.policy()?.seq === 1, 'the policy')
+    const gpus = Array.from({ length: 16 }, (_, at) => ({ model: `${at} ${'x'.repeat(61)}`, memoryMiB: 143_771 }))
+    const offer = { ray: '2.60.0', cpus: 64, memoryMiB: 1, diskGiB: 1, gpus, maxLeaseMinutes: 60, leases: 0 }
+    const offered = () => a.discovery.member('worker-b')?.record?.offer
+    b.discovery.publish({ offer })
+    await until(a, () => offered() !== undefined, 'the offer')
+    expect(offered()).toEqual(offer)
+    // more than a record holds: then names are cut, not GPUs
+    const services = Array.from({ length: 16 }, (_, at) => ({
+      name: `s${at}${'x'.repeat(28)}`,
+      port: 22,
+      protocol: 'tcp' as const,
+    }))
+    b.discovery.publish({ services })
+    await until(a, () => a.discovery.member('worker-b')?.record?.services.length === 16, 'the services')
+    expect(offered()?.gpus.map(({ model }) => model)).toEqual(gpus.map(({ model }) => model.slice(0, 20)))
+    b.discovery.publish({ offer: undefined })
+    await until(a, () => offered() === undefined, 'that it offers nothing')
     await b.discovery.stop()
     await until(a, () => a.discovery.member('worker-b')?.state === 'gone', 'the goodbye', 2_000)
   })

@@ -4,6 +4,7 @@ import { isRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
 import type { Logger } from '@ropewalk/shared/logger'
 import { type NodeRecord, nextSeq, RECORD_TTL_MS, signRecord } from '@ropewalk/shared/records'
+import type { Offer } from '@ropewalk/shared/runtime'
 import type { Statement } from '@ropewalk/shared/statement'
 import type { RecordPatch } from './face.ts'
 import type { Registry } from './registry.ts'
@@ -26,6 +27,7 @@ const DEBOUNCE_MS = 200
 const RESIGN_MS = 20 * 60_000
 const LATEST_RESIGN_MS = 2 * RESIGN_MS
 const MAX_ADDRESSES = 12
+const SHORT_MODEL = 20
 const LINKS_DELAY_MS = 30_000
 const DUPLICATE_AFTER_MS = 2_000
 const OVERTAKE_EVERY_MS = 30_000
@@ -54,6 +56,7 @@ export class Publisher {
       sshHostKeys: [],
       routes: [],
       relay: options.relay,
+      offer: undefined,
     }
   }
 
@@ -159,6 +162,7 @@ export class Publisher {
       }),
       (one) => ({ ...one, sshHostKeys: one.sshHostKeys.filter((key) => key.length < 300) }),
       (one) => ({ ...one, services: one.services.slice(0, 16), routes: one.routes.slice(0, 4) }),
+      ({ offer, ...one }) => ({ ...one, ...(offer === undefined ? {} : { offer: withShortModels(offer) }) }),
     ]
     let draft = record
     for (const step of smaller) {
@@ -186,6 +190,11 @@ export class Publisher {
     const outside = usable.filter((text) => !isLoopback(hostOf(text)))
     return (outside.length > 0 ? outside : usable).slice(0, MAX_ADDRESSES)
   }
+}
+
+/** Sixteen GPUs with long names are half a record. */
+function withShortModels(offer: Offer): Offer {
+  return { ...offer, gpus: offer.gpus.map((gpu) => ({ ...gpu, model: gpu.model.slice(0, SHORT_MODEL) })) }
 }
 
 function hostOf(text: string): string | undefined {

@@ -29,6 +29,7 @@ import {
 } from '@ropewalk/shared/membership'
 import { serviceNameSchema } from '@ropewalk/shared/policy'
 import { MAX_RECORD_BYTES } from '@ropewalk/shared/records'
+import { type LeaseId, TIERS } from '@ropewalk/shared/runtime'
 import { z } from 'zod'
 import type { RememberedMember } from '../discovery/index.ts'
 import { type Format, jsonFormat } from './document.ts'
@@ -172,6 +173,47 @@ const token = z.strictObject({
 export type KnownToken = z.output<typeof token>
 
 export const tokensFormat: Format<readonly KnownToken[]> = jsonFormat(z.array(token).readonly())
+
+const leaseId = z.codec(hex(32), z.custom<LeaseId>(), { decode: (text) => text as LeaseId, encode: String })
+const spentLease = z.strictObject({ id: leaseId, notAfterMs: time })
+
+/** A lease that this worker took once. */
+export type SpentLease = z.output<typeof spentLease>
+
+export const spentLeasesFormat: Format<readonly SpentLease[]> = jsonFormat(z.array(spentLease).readonly())
+
+const clusterWorker = z.strictObject({
+  nodeId,
+  lease: leaseId,
+  role: z.enum(['head', 'worker']),
+  /** First port of its block there. */
+  ports: z.number().int(),
+  seq: z.number().int().nonnegative(),
+  devices: z.strictObject({ cpus: z.number().int(), memoryMiB: z.number().int(), gpus: z.array(z.number().int()) }),
+})
+
+const cluster = z.strictObject({
+  name: z.string(),
+  /** The cluster's secret, for Ray. */
+  token: z.string(),
+  createdAtMs: time,
+  notAfterMs: time,
+  /** What is asked of each worker that may take another's place. */
+  wish: z.strictObject({
+    tier: z.enum(TIERS).optional(),
+    gpus: z.number().int().nonnegative().optional(),
+    cpus: z.number().int().positive().optional(),
+    memoryMiB: z.number().int().positive().optional(),
+  }),
+  workers: z.array(clusterWorker),
+  /** What happened to it, the newest last. */
+  events: z.array(z.strictObject({ atMs: time, text: z.string() })),
+})
+
+/** A cluster that was hired here. */
+export type HiredCluster = z.output<typeof cluster>
+
+export const clustersFormat: Format<readonly HiredCluster[]> = jsonFormat(z.array(cluster).readonly())
 
 const remembered = list(
   struct({

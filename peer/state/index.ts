@@ -1,15 +1,19 @@
+export { writeAtomically } from './atomic-file.ts'
 export type {
   Application,
   ExposedService,
+  HiredCluster,
   Identity,
   KnownInvite,
   KnownToken,
   OwnMembership,
   Ports,
   RootKeys,
+  SpentLease,
 } from './contents.ts'
 export { createDiscoveryMemory } from './discovery-memory.ts'
 export type { Document } from './document.ts'
+export { admitStockDevice, type StockDevice } from './exporting.ts'
 export {
   admitByRoot,
   type CreateNetworkOptions,
@@ -26,7 +30,7 @@ export {
   type InviteSettings,
 } from './inviting.ts'
 export { type AcceptOptions, acceptTicket } from './joining.ts'
-export type { Lock } from './lock.ts'
+export { type Lock, takeLock } from './lock.ts'
 export { createToken, revoke, revokeToken, setPolicy } from './revoking.ts'
 export { openState, type State, type WatchedDocument } from './state.ts'
 export { waysInFor } from './ways-in.ts'

@@ -8,6 +8,7 @@ import {
   openRevocations,
   parseRelayUrl,
   type Right,
+  refuseStockTag,
   signInvite,
 } from '@ropewalk/shared/membership'
 import type { KnownInvite } from './contents.ts'
@@ -46,6 +47,7 @@ const DAY_MS = 24 * 3_600_000
 
 /** Makes a ticket: one line of text. @throws RopewalkError `missing-right`, `state-missing`, `bad-input`, `conflict` (no way in is known) */
 export async function createInvite(state: State, options: CreateInviteOptions): Promise<string> {
+  refuseStockTag(options.tags ?? [])
   const network = await requireNetwork(state)
   const { root } = await requireRoot(state)
   const waysIn = await waysInFor(state, options.via)
@@ -73,6 +75,7 @@ export async function createInvite(state: State, options: CreateInviteOptions): 
 
 /** Makes a relay's ticket: its key is in it and admitted. @throws RopewalkError `missing-right`, `state-missing`, `bad-input` */
 export async function createRelayInvite(state: State, options: CreateRelayInviteOptions): Promise<string> {
+  refuseStockTag(options.tags ?? [])
   const network = await requireNetwork(state)
   const { root } = await requireRoot(state)
   const url = publicUrl(options.publicHost, options.httpsPort ?? 443)

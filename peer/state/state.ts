@@ -7,7 +7,9 @@ import type { RememberedMember } from '../discovery/index.ts'
 import { makeFolder } from '../make-folder.ts'
 import {
   claimsFormat,
+  clustersFormat,
   type ExposedService,
+  type HiredCluster,
   type Identity,
   identityFormat,
   invitesFormat,
@@ -20,7 +22,9 @@ import {
   portsFormat,
   type RootKeys,
   rootFormat,
+  type SpentLease,
   servicesFormat,
+  spentLeasesFormat,
   tokensFormat,
 } from './contents.ts'
 import { createDocument, type Document, type Exclusive, rawFormat } from './document.ts'
@@ -44,6 +48,10 @@ export interface State {
   readonly services: Document<readonly ExposedService[]>
   readonly ports: Document<Ports>
   readonly tokens: Document<readonly KnownToken[]>
+  /** Clusters that were hired here, their secrets with them. */
+  readonly clusters: Document<readonly HiredCluster[]>
+  /** Ids of leases that this worker took. */
+  readonly spent: Document<readonly SpentLease[]>
   /** Makes this process the one peer of the folder until it ends or releases. @throws RopewalkError `state-locked` */
   lockForPeer(): Promise<Lock>
   /** Hears which document another process (or this one) has written. Returns how to stop. */
@@ -57,8 +65,10 @@ const WATCHED: readonly WatchedDocument[] = ['revocations', 'policy', 'services'
 const WRITE_LOCK = 'write.lock'
 const PEER_LOCK = 'peer.lock'
 const PEER_ID = 'peer.pid'
-const UNWATCHED = ['identity', 'root', 'network', 'claims', 'members', 'ports']
+const UNWATCHED = ['identity', 'root', 'network', 'claims', 'members', 'ports', 'clusters', 'spent']
 const OURS: readonly string[] = [...WATCHED, ...UNWATCHED, WRITE_LOCK, PEER_LOCK, PEER_ID]
+/** Says nothing about whose folder it is: the runtime may be installed before there is a network. */
+const NOBODYS: readonly string[] = ['lost+found', 'runtime']
 const FOLDER_MODE = 0o700
 const WRITE_WAIT_MS = 5_000
 
@@ -69,7 +79,7 @@ const WRITE_WAIT_MS = 5_000
 export async function openState(folder: string): Promise<State> {
   try {
     await makeFolder(folder, FOLDER_MODE)
-    const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && name !== 'lost+found')
+    const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && !NOBODYS.includes(name))
     const ours = names.length === 0 || names.some((name) => OURS.includes(name))
     if (!ours) {
       throw new RopewalkError('state-foreign', `${folder} is in use by something else`, {
@@ -97,6 +107,8 @@ class StateFolder implements State {
   readonly services: Document<readonly ExposedService[]>
   readonly ports: Document<Ports>
   readonly tokens: Document<readonly KnownToken[]>
+  readonly clusters: Document<readonly HiredCluster[]>
+  readonly spent: Document<readonly SpentLease[]>
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string) {
@@ -114,6 +126,8 @@ class StateFolder implements State {
     this.services = createDocument(place, 'services', servicesFormat)
     this.ports = createDocument(place, 'ports', portsFormat)
     this.tokens = createDocument(place, 'tokens', tokensFormat)
+    this.clusters = createDocument(place, 'clusters', clustersFormat)
+    this.spent = createDocument(place, 'spent', spentLeasesFormat)
   }
 
   async lockForPeer(): Promise<Lock> {

@@ -1,4 +1,5 @@
 import type { NodeId } from '@ropewalk/shared/identity'
+import { isStock } from '@ropewalk/shared/membership'
 import type { Member } from '../discovery/index.ts'
 
 /** A node whose libp2p link broke has this long to come back before it counts as offline, in ms. */
@@ -31,6 +32,8 @@ export function signOfLife(member: Member, evidence: Evidence): Sign {
   const { nowMs, self, liveness } = evidence
   if (member.nodeId === self) return { kind: 'heard', atMs: nowMs }
   if (member.state === 'gone' || member.state === 'revoked') return { kind: 'gone' }
+  // it has no peer that could speak: what it sends to us is all that we know
+  if (isStock(member)) return evidence.linkUp ? { kind: 'heard', atMs: nowMs } : { kind: 'gone' }
   if (liveness === 'discovery') return evidence.linkUp ? { kind: 'heard', atMs: nowMs } : hearsay(member, nowMs)
   if (evidence.connected) return ownEars(member, evidence)
   if (member.state === 'silent') return { kind: 'gone' } // whoever lost its link has waited already

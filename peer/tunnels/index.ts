@@ -13,6 +13,7 @@ export { createReviewer, type Reviewer } from './reviewer.ts'
 export { createServices, parseExpose, type Services } from './services.ts'
 export {
   createTunnels,
+  type Grants,
   type Route,
   type StreamWish,
   type Tunnels,

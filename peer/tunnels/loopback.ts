@@ -20,6 +20,16 @@ export async function dialLoopback(port: number, signal: AbortSignal): Promise<S
   throw new RopewalkError('target-refused', `Nothing listens on port ${port} of the worker's loopback`, { cause })
 }
 
+/** Dials a port of this machine's own mesh address. @throws RopewalkError `target-refused` when nothing answers there */
+export async function dialSelf(address: string, port: number, signal: AbortSignal): Promise<Socket> {
+  try {
+    return await dial(address, port, signal)
+  } catch (cause) {
+    if (signal.aborted) throw toRopewalkError(signal.reason)
+    throw new RopewalkError('target-refused', `Nothing listens on port ${port} of the worker's mesh address`, { cause })
+  }
+}
+
 function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Logger } from '@ropewalk/shared/logger'
-import { evaluate, type Party, type Policy, type Service } from '@ropewalk/shared/policy'
+import { evaluate, type Grant, type Party, type Policy, type Service } from '@ropewalk/shared/policy'
 import type { TunnelMember, TunnelMembers } from '@ropewalk/shared/tunnel'
 import type { SpliceBytes, Splicer } from 'node-wireguard'
 import type { Allowance, Place } from './allowance.ts'
@@ -18,6 +18,8 @@ export interface ProxiedDependencies {
   readonly members: TunnelMembers
   readonly services: Services
   readonly policy: () => Policy
+  /** What leases open here now. */
+  readonly grants: () => readonly Grant[]
   readonly self: () => Party
   readonly live: LiveStreams
   readonly allowance: Allowance

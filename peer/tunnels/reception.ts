@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Stream } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import { type Decision, evaluate, type Party, type Wanted } from '@ropewalk/shared/policy'
+import type { NodeId } from '@ropewalk/shared/identity'
+import { type Decision, evaluate, type Party, type Target, type Wanted } from '@ropewalk/shared/policy'
 import { encodeStreamMessage, objectionTo, TUNNEL_VERSION, type TunnelMember } from '@ropewalk/shared/tunnel'
 import type { Place } from './allowance.ts'
 import { breakOff } from './break-off.ts'
 import { firstMessage } from './first-message.ts'
 import { acceptInner, type InnerContext, type InnerTls } from './inner-tls.ts'
-import { dialLoopback } from './loopback.ts'
+import { dialLoopback, dialSelf } from './loopback.ts'
 import type { ProxiedDependencies } from './proxied.ts'
 import { WorkerStream } from './worker-stream.ts'
 
@@ -17,7 +19,14 @@ const REQUEST_TIMEOUT_MS = 10_000
 /** What the agent decides with. */
 export interface ReceptionDependencies extends ProxiedDependencies {
   readonly context: InnerContext
+  /** Streams that end in this process, by what they ask for. Every member may; what answers decides further. */
+  readonly inner: ReadonlyMap<string, InnerService>
+  /** This node's mesh address. */
+  readonly ownAddress: string
 }
+
+/** Answers streams inside this process. */
+export type InnerService = (stream: Duplex, from: NodeId) => void
 
 /** How a stream came here. */
 export interface Arrival {
@@ -88,10 +97,15 @@ class Receiving implements Reception {
     const signal = AbortSignal.any([arrival.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
     const { member, service, head, bundle } = await this.#request(inner, signal)
     place.claim(member.nodeId)
+    const inside = this.#with.inner.get(service)
+    if (inside !== undefined) {
+      inner.secured.send(encodeStreamMessage({ kind: 'accepted' }))
+      return inside(new WorkerStream(inner, head).duplex(), member.nodeId)
+    }
     const decision = this.#decide(member, service)
     if (!decision.allowed) throw new RopewalkError(decision.code, decision.reason)
     if (decision.target.protocol === 'udp') throw new RopewalkError('unsupported', 'UDP does not go by stream yet')
-    const target = await dialLoopback(decision.target.port, signal)
+    const target = await this.#dial(decision.target, signal)
     if (inner.raw.destroyed) {
       breakOff(target)
       throw new RopewalkError('stream-reset')
@@ -113,8 +127,13 @@ class Receiving implements Reception {
   }
 
   #decide(visitor: Party, service: string): Decision {
-    const { services, policy, self } = this.#with
-    return evaluate(policy(), { visitor, worker: self(), wanted: parseWanted(service), exposed: services.list() })
+    const { services, policy, grants, self } = this.#with
+    const wanted = parseWanted(service)
+    return evaluate(policy(), { visitor, worker: self(), wanted, exposed: services.list(), grants: grants() })
+  }
+
+  #dial({ on, port }: Target, signal: AbortSignal): Promise<Socket> {
+    return on === 'loopback' ? dialLoopback(port, signal) : dialSelf(this.#with.ownAddress, port, signal)
   }
 
   #run(inner: InnerTls, target: Socket, about: Request & { arrival: Arrival }): void {

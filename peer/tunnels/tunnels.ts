@@ -4,7 +4,7 @@ import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId, SigningKey } from '@ropewalk/shared/identity'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
-import type { Party, Policy } from '@ropewalk/shared/policy'
+import type { Grant, Party, Policy } from '@ropewalk/shared/policy'
 import { MESH_STREAM_PORT, type RelayAddress, STREAM_ALPN, type TunnelMembers } from '@ropewalk/shared/tunnel'
 import { makeIdentity, Splicer } from 'node-wireguard'
 import { type Agent, type AgentState, createAgent } from './agent.ts'
@@ -15,7 +15,7 @@ import type { InnerContext } from './inner-tls.ts'
 import { createLiveStreams } from './live-streams.ts'
 import { createMeshDoor, type MeshDoor } from './mesh-door.ts'
 import type { MeshNetwork } from './mesh-network.ts'
-import { createReception } from './reception.ts'
+import { createReception, type InnerService } from './reception.ts'
 import { requestStream, type VisitorStream } from './request.ts'
 import { createReviewer } from './reviewer.ts'
 import type { Services } from './services.ts'
@@ -27,6 +27,8 @@ const MESH_TIMEOUT_MS = 5000
 const MESH_ANSWER_MS = 10_000
 /** What others may have open here: as much as one relay may, twice over, and a quarter of that for each member. */
 const LIMITS: AllowanceLimits = { total: 2_000, perMember: 500 }
+
+const NO_GRANTS: Grants = { address: '', list: () => [], onChange: () => () => undefined }
 
 /** What the tunnels of a peer are made with. */
 export interface TunnelsOptions {
@@ -45,12 +47,24 @@ export interface TunnelsDependencies {
   readonly members: TunnelMembers
   readonly services: Services
   readonly policy: () => Policy
+  /** What leases open here; absent where nothing is leased. */
+  readonly grants?: Grants | undefined
+  /** Streams that end in this process. */
+  readonly inner?: ReadonlyMap<string, InnerService> | undefined
   readonly self: () => Party
   readonly logger: Logger
   /** Absent where this node has no mesh. */
   readonly mesh?: MeshNetwork
   /** How a member is reached. */
   readonly routeTo: (nodeId: NodeId) => Route
+}
+
+/** What leases open on this node; a stream lives as long as its grant. */
+export interface Grants {
+  /** This node's mesh address, where their ports are. */
+  readonly address: string
+  list(): readonly Grant[]
+  onChange(listener: () => void): () => void
 }
 
 /** How a member can be reached now. */
@@ -174,15 +188,16 @@ class PeerTunnels implements Tunnels {
   }
 
   async #start(): Promise<void> {
-    const { key, members, services, logger, mesh, policy, self } = this.#with
+    const { key, members, services, logger, mesh, policy, grants = NO_GRANTS, inner = new Map(), self } = this.#with
     const { heartbeat, limits = LIMITS, streamsPerRelay: maxStreams = 1_000 } = this.#options
     const own = await innerCertificate(key)
     const identity = makeIdentity(own.certificate, own.key, STREAM_ALPN)
     const splicer = new Splicer()
     const context = { identity, splicer }
     const allowance = createAllowance(limits)
-    const shared = { members, services, policy, self, live: this.#live, allowance, logger, splicer }
-    const reception = createReception({ ...shared, context })
+    const open = () => grants.list()
+    const shared = { members, services, policy, grants: open, self, live: this.#live, allowance, logger, splicer }
+    const reception = createReception({ ...shared, context, inner, ownAddress: grants.address })
     const visitor = createVisitor({ heartbeat }, { key, members, context, logger })
     await visitor.start()
     const door = mesh === undefined || !this.#options.agent ? undefined : createMeshDoor({ ...shared, mesh, reception })
@@ -191,7 +206,8 @@ class PeerTunnels implements Tunnels {
     this.#running = { visitor, context, makeAgent, door }
     await door?.start()
     const reviewer = createReviewer(() => this.#live.review())
-    this.#undo.push(members.onChange(reviewer.soon), services.onChange(reviewer.soon), reviewer.stop)
+    for (const source of [members, services, grants]) this.#undo.push(source.onChange(reviewer.soon))
+    this.#undo.push(reviewer.stop)
     this.#matchAgents()
   }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { CONTROL_SOCKET_NAME, type CommandSpec, type Invocation, notifyReady } from '@ropewalk/peer/cli'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
@@ -55,6 +56,7 @@ export function serve(version: string): CommandSpec {
 
 async function runRelay(cli: Invocation, options: Options, version: string): Promise<void> {
   const { io, logger } = cli
+  flushCompileCache() // now and not at its end, which may be months away
   const stop = new AbortController()
   const signal = AbortSignal.any([io.signal, stop.signal])
   const listen = parseListen(options.listen)

@@ -1,3 +1,4 @@
+import { devicesPage } from '@ropewalk/peer'
 import type { Handlers } from '@ropewalk/peer/api'
 import type { Discovery } from '@ropewalk/peer/discovery'
 import type { Topology } from '@ropewalk/peer/topology'
@@ -17,7 +18,10 @@ export interface TunnelsView {
 }
 
 export interface HandlerDependencies {
-  readonly discovery: Pick<Discovery, 'network' | 'policy' | 'setPolicy' | 'revoke' | 'revocations'>
+  readonly discovery: Pick<
+    Discovery,
+    'network' | 'policy' | 'setPolicy' | 'revoke' | 'revocations' | 'self' | 'members'
+  >
   readonly topology: Pick<Topology, 'snapshot'>
   readonly tunnels: TunnelsView
   readonly audit: Audit
@@ -36,6 +40,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers<type
     throw new RopewalkError('unknown-peer', `No member is called ${id}`)
   }
   return {
+    devices: async ({ query }) => devicesPage(discovery, query),
     topology: async () => topology.snapshot(),
     nodes: async ({ query }) => {
       const { items, ...rest } = pageOf(topology.snapshot().nodes, ({ nodeId }) => nodeId, query)

@@ -1,8 +1,17 @@
 export { type Client, type ClientOptions, createClient, type FetchLike, type Input } from './client.ts'
 export { API_PREFIX, type Contract, contract, type Endpoint, type Scope } from './endpoint.ts'
 export { type PageQuery, pageOf, pageQuerySchema, pageSchema } from './page.ts'
-export { peerApi, pingSchema, STREAM_UPGRADE, type StreamQuery, streamQuerySchema } from './peer-api.ts'
+export {
+  peerApi,
+  pingSchema,
+  STREAM_UPGRADE,
+  type StockPeer,
+  type StreamQuery,
+  streamQuerySchema,
+} from './peer-api.ts'
 export { relayApi } from './relay-api.ts'
+export { runtimeApi } from './runtime-api.ts'
+export type { ClusterAccess, ClusterView, DeviceView, RuntimeView } from './runtime-schema.ts'
 export {
   type Agent,
   type AuditEntry,

@@ -3,6 +3,8 @@ import { serviceNameSchema, serviceSchema } from '../policy/index.ts'
 import { snapshotSchema } from '../topology/index.ts'
 import { contract } from './endpoint.ts'
 import { pageQuerySchema, pageSchema } from './page.ts'
+import { runtimeApi } from './runtime-api.ts'
+import { runtimeSchema } from './runtime-schema.ts'
 import {
   doneSchema,
   offeredServiceSchema,
@@ -41,8 +43,33 @@ export const pingSchema = z.strictObject({
   path: z.string(),
 })
 
+/** A member as a device with another WireGuard can be told of it. */
+const stockPeerSchema = z.strictObject({
+  name: z.string(),
+  publicKey: z.string(),
+  addresses: z.array(z.string()),
+  /** Where everybody can reach it; null for one behind a NAT or firewall. */
+  endpoint: z.string().nullable(),
+  /** Where it is on its own network. */
+  lanEndpoint: z.string().nullable(),
+})
+/** One member of {@link stockSchema}. */
+export type StockPeer = z.infer<typeof stockPeerSchema>
+
+/** What a device with another WireGuard has to know. */
+const stockSchema = z.strictObject({
+  version: versionSchema,
+  network: z.string(),
+  addresses: z.array(z.string()),
+  mtu: z.int(),
+  /** Until when it is a member, ms since 1970. */
+  notAfterMs: z.number(),
+  peers: z.array(stockPeerSchema),
+})
+
 /** The API that a peer serves on its own sockets; the command line speaks only to it. */
 export const peerApi = contract({
+  ...runtimeApi,
   status: {
     method: 'GET',
     path: '/status',
@@ -144,6 +171,28 @@ export const peerApi = contract({
     scope: 'write',
     body: statementSchema,
     answer: doneSchema,
+  },
+  admitStock: {
+    method: 'POST',
+    path: '/wireguard',
+    summary: 'Let in a device with another WireGuard, by a bundle that the root has signed, and say whom it can reach',
+    scope: 'write',
+    body: statementSchema,
+    answer: stockSchema,
+  },
+  runtime: {
+    method: 'GET',
+    path: '/runtime',
+    summary: 'What this peer offers to those who hire, and its link as it was measured',
+    scope: 'read',
+    answer: runtimeSchema,
+  },
+  measureLink: {
+    method: 'POST',
+    path: '/runtime/measure',
+    summary: "Measure this peer's link now, with up to three members; takes some seconds each",
+    scope: 'write',
+    answer: runtimeSchema,
   },
   shutdown: {
     method: 'POST',

@@ -3,12 +3,14 @@ import { policySchema } from '../policy/index.ts'
 import { snapshotSchema, topologyLinkSchema, topologyNodeSchema, topologyRelaySchema } from '../topology/index.ts'
 import { contract } from './endpoint.ts'
 import { pageQuerySchema, pageSchema } from './page.ts'
+import { runtimeApi } from './runtime-api.ts'
 import { agentSchema, auditSchema, doneSchema, statementSchema, streamSchema, versionSchema } from './schema.ts'
 
 const idParams = z.strictObject({ id: z.string().min(1).max(128) })
 
 /** The API on a relay's public port. `/topology/events` (SSE) stands beside it: its events are snapshots and deltas. */
 export const relayApi = contract({
+  devices: runtimeApi.devices,
   topology: {
     method: 'GET',
     path: '/topology',

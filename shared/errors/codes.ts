@@ -36,6 +36,9 @@ export const ERRORS = {
   'address-in-use': { exit: 1, status: 409, says: 'Another program listens on that address' },
   'permission-denied': { exit: 1, status: 403, says: 'The operating system does not allow it' },
   'missing-tool': { exit: 1, status: 501, says: 'A program that is needed is not installed' },
+  'disk-full': { exit: 1, status: 507, says: 'The disk has no room for it' },
+  'hash-mismatch': { exit: 1, status: 502, says: 'A download is not what was pinned; it is not used' },
+  'install-failed': { exit: 1, status: 500, says: 'What was to be installed does not work here' },
   'engine-failed': { exit: 1, status: 500, says: 'The data plane could not do it' },
   // membership
   'bad-ticket': { exit: 2, status: 400, says: 'That is not a ticket, or it was cut' },
@@ -73,6 +76,14 @@ export const ERRORS = {
   'version-mismatch': { exit: 1, status: 426, says: 'The two ends speak different versions' },
   'proof-failed': { exit: 5, status: 403, says: 'The other end could not prove its key' },
   draining: { exit: 4, status: 503, says: 'The relay is about to stop' },
+  // runtime
+  'lease-expired': { exit: 5, status: 403, says: 'The lease is past its time' },
+  'lease-too-long': { exit: 5, status: 403, says: 'The lease is longer than the worker takes' },
+  'lease-spent': { exit: 5, status: 409, says: 'The lease was used already' },
+  'devices-taken': { exit: 4, status: 409, says: 'What is asked for is leased to somebody else' },
+  'no-workers': { exit: 4, status: 503, says: 'Not enough fitting workers are free' },
+  'runtime-missing': { exit: 1, status: 501, says: 'Ray is not installed on that machine' },
+  'runtime-failed': { exit: 1, status: 502, says: 'Ray did not start, or ended by itself' },
 } as const satisfies Record<string, Meaning>
 
 /** A stable code: part of the contract with users and programs. */

@@ -29,6 +29,7 @@ export {
   type Revocations,
   signRevocations,
 } from './revocations.ts'
+export { isStock, refuseStockTag, STOCK_TAG } from './stock.ts'
 export {
   type CertificateHash,
   certificateHash,

@@ -1,4 +1,4 @@
-import { evaluate, type Party } from './evaluate.ts'
+import { evaluate, type Grant, type Party } from './evaluate.ts'
 import type { Policy, Protocol, Service } from './schema.ts'
 
 /** A rule as the engine's packet filter takes it; it only allows, and no sources means any member. */
@@ -20,6 +20,8 @@ export interface FilterInput {
   readonly worker: Party
   readonly exposed: readonly Service[]
   readonly members: readonly AddressedParty[]
+  /** What leases open here now. */
+  readonly grants?: readonly Grant[] | undefined
 }
 
 /**
@@ -29,14 +31,14 @@ export interface FilterInput {
 export function compileFilter(policy: Policy, input: FilterInput): FilterRule[] {
   const protocols: readonly Protocol[] = ['tcp', 'udp']
   return protocols.flatMap((protocol) =>
-    segments(policy, input.exposed, protocol).flatMap((span) => rulesOf(policy, input, protocol, span)),
+    segments(policy, input, protocol).flatMap((span) => rulesOf(policy, input, protocol, span)),
   )
 }
 
 type Span = readonly [number, number]
 
 /** Cuts the ports that any rule or service mentions so that within a piece every port gets the same answer. */
-function segments(policy: Policy, exposed: readonly Service[], protocol: Protocol): Span[] {
+function segments(policy: Policy, { exposed, grants = [] }: FilterInput, protocol: Protocol): Span[] {
   const cuts = new Set<number>()
   const spans: Span[] = []
   const note = (from: number, to: number): void => {
@@ -46,6 +48,7 @@ function segments(policy: Policy, exposed: readonly Service[], protocol: Protoco
   for (const rule of policy.rules)
     for (const span of rule.ports) if (span.protocol === protocol) note(span.from, span.to)
   for (const service of exposed) if (service.protocol === protocol) note(service.port, service.port)
+  if (protocol === 'tcp') for (const { ports } of grants) note(...ports)
   const sorted = [...cuts].sort((a, b) => a - b)
   return sorted
     .slice(0, -1)
@@ -58,8 +61,7 @@ const ANYBODY: Party = { nodeId: '', name: '', tags: [] }
 
 function rulesOf(policy: Policy, input: FilterInput, protocol: Protocol, ports: Span): FilterRule[] {
   const may = (visitor: Party): boolean =>
-    evaluate(policy, { visitor, worker: input.worker, wanted: { protocol, port: ports[0] }, exposed: input.exposed })
-      .allowed
+    evaluate(policy, { ...input, visitor, wanted: { protocol, port: ports[0] } }).allowed
   const allowed = input.members.filter(may)
   if (allowed.length === input.members.length && may(ANYBODY)) return [{ protocol, ports, sources: [] }]
   if (allowed.length === 0) return []

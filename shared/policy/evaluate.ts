@@ -11,6 +11,14 @@ export interface Party {
 /** What the visitor wants: an exposed service by name, or a port. */
 export type Wanted = { readonly service: string } | { readonly protocol: Protocol; readonly port: number }
 
+/** Ports that a lease opens for a while: to the members of a cluster and to who hired it. */
+export interface Grant {
+  /** Node ids. */
+  readonly to: readonly string[]
+  /** First and last TCP port, both included; on the mesh address, not on loopback. */
+  readonly ports: readonly [number, number]
+}
+
 /** One question to the policy. */
 export interface AccessRequest {
   readonly visitor: Party
@@ -18,17 +26,27 @@ export interface AccessRequest {
   readonly wanted: Wanted
   /** What the worker exposes now. */
   readonly exposed: readonly Service[]
+  /** What leases open on the worker now. */
+  readonly grants?: readonly Grant[] | undefined
 }
 
 /** The answer, with the rule that gave it and a sentence for people. */
 export type Decision =
-  | { readonly allowed: true; readonly rule: number; readonly target: Target; readonly reason: string }
+  | {
+      readonly allowed: true
+      /** Absent where a lease allows it. */
+      readonly rule?: number
+      readonly target: Target
+      readonly reason: string
+    }
   | { readonly allowed: false; readonly code: ErrorCode; readonly rule?: number; readonly reason: string }
 
-/** Where an allowed stream ends: a port on the worker's loopback. */
+/** Where an allowed stream ends: a port of the worker. */
 export interface Target {
   readonly protocol: Protocol
   readonly port: number
+  /** A lease's ports are on the mesh address, everything else on loopback. */
+  readonly on: 'loopback' | 'mesh'
   /** The exposed service that stands for it, if one does. */
   readonly service: Service | undefined
 }
@@ -52,6 +70,14 @@ export function evaluate(policy: Policy, request: AccessRequest): Decision {
       rule: index,
       target,
       reason: `rule ${index + 1} lets ${request.visitor.name} reach ${what}`,
+    }
+  }
+  // a rule that forbids stands above what a worker's own leases open
+  if (rule === undefined && isGranted(request, target)) {
+    return {
+      allowed: true,
+      target: { ...target, on: 'mesh' },
+      reason: `a lease lets ${request.visitor.name} reach ${what}`,
     }
   }
   if (rule === undefined && target.service === undefined) {
@@ -85,10 +111,15 @@ export function explain(policy: Policy, request: AccessRequest): { decision: Dec
 function resolve(wanted: Wanted, exposed: readonly Service[]): Target | undefined {
   if ('service' in wanted) {
     const service = exposed.find((one) => one.name === wanted.service)
-    return service && { protocol: service.protocol, port: service.port, service }
+    return service && { protocol: service.protocol, port: service.port, on: 'loopback', service }
   }
   const service = exposed.find((one) => one.port === wanted.port && one.protocol === wanted.protocol)
-  return { ...wanted, service }
+  return { ...wanted, on: 'loopback', service }
+}
+
+function isGranted({ visitor, grants = [] }: AccessRequest, { protocol, port }: Target): boolean {
+  if (protocol !== 'tcp') return false
+  return grants.some(({ to, ports: [first, last] }) => first <= port && port <= last && to.includes(visitor.nodeId))
 }
 
 /** Why a rule does not speak about this access; `undefined` when it does. */

@@ -4,6 +4,7 @@ export {
   type Decision,
   evaluate,
   explain,
+  type Grant,
   type Party,
   type Target,
   type Wanted,

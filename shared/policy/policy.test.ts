@@ -51,6 +51,19 @@ describe('policy', () => {
     })
   })
 
+  test('a lease opens its ports to those it names, unless a rule forbids it', () => {
+    const grants = [{ to: [engineer.nodeId], ports: [20_000, 20_099] as const }]
+    const wanted = { protocol: 'tcp', port: 20_007 } as const
+    const asked = (policy: Policy, visitor = engineer) => evaluate(policy, { visitor, worker, wanted, exposed, grants })
+    expect(asked(DEFAULT_POLICY)).toMatchObject({ allowed: true, target: { port: 20_007, on: 'mesh' } })
+    expect(asked(DEFAULT_POLICY, party('x'))).toMatchObject({ allowed: false, code: 'not-exposed' })
+    const ports = [{ protocol: 'tcp' as const, from: 1, to: 65_535 }]
+    const closed: Policy = { rules: [{ action: 'deny', from: ['peer:e'], to: ['*'], services: [], ports }] }
+    expect(asked(closed)).toMatchObject({ allowed: false, code: 'policy-refused', rule: 0 })
+    const udp = { visitor: engineer, worker, wanted: { protocol: 'udp', port: 20_007 }, exposed, grants } as const
+    expect(evaluate(DEFAULT_POLICY, udp).allowed).toBe(false)
+  })
+
   test('explain names every rule it passed', () => {
     const { steps } = explain(DEFAULT_POLICY, {
       visitor: engineer,
@@ -115,6 +128,16 @@ const arbitraryExposed = fc.uniqueArray(
   { selector: (service) => service.name, maxLength: 3 },
 )
 
+const arbitraryGrants = fc.array(
+  fc.record({
+    to: fc.subarray(names),
+    ports: fc
+      .tuple(arbitraryPort, arbitraryPort)
+      .map(([one, two]): [number, number] => [Math.min(one, two), Math.max(one, two)]),
+  }),
+  { maxLength: 2 },
+)
+
 describe('the compiled filter', () => {
   test('says the same as evaluate, for every member and port', () => {
     fc.assert(
@@ -123,7 +146,8 @@ describe('the compiled filter', () => {
         arbitraryExposed,
         fc.subarray(names),
         arbitraryParty,
-        (policy, services, present, host) => {
+        arbitraryGrants,
+        (policy, services, present, host, grants) => {
           const target = { ...host, nodeId: 'x' }
           const members: AddressedParty[] = present.map((name, index) => ({
             nodeId: name,
@@ -131,7 +155,7 @@ describe('the compiled filter', () => {
             tags: index % 2 === 0 ? ['gpu'] : ['cpu'],
             addresses: { v6: `fd00::${name}`, v4: `100.88.0.${index}` },
           }))
-          const filter = compileFilter(policy, { worker: target, exposed: services, members })
+          const filter = compileFilter(policy, { worker: target, exposed: services, members, grants })
           for (const visitor of members) {
             for (const protocol of ['tcp', 'udp'] as const) {
               for (const port of [...Array(14).keys()].slice(1).concat(65_533, 65_534, 65_535)) {
@@ -147,6 +171,7 @@ describe('the compiled filter', () => {
                   worker: target,
                   wanted: { protocol, port },
                   exposed: services,
+                  grants,
                 })
                 expect(passes).toBe(allowed)
               }

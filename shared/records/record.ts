@@ -17,6 +17,7 @@ import {
 import { type NodeId, publicKeyOf, type SigningKey } from '@ropewalk/shared/identity'
 import { certificateHash, parseRelayUrl } from '@ropewalk/shared/membership'
 import { SERVICE_NAME } from '@ropewalk/shared/policy'
+import { offer } from '@ropewalk/shared/runtime'
 import { type Statement, statementKind } from '@ropewalk/shared/statement'
 import { candidates, natClass } from './candidate.ts'
 import { port } from './endpoint.ts'
@@ -80,6 +81,8 @@ const body = struct({
   relay: maybe(13, relayFront),
   /** It stopped on purpose. */
   gone: maybe(14, bool),
+  /** What it offers to those who hire; absent without a runtime. */
+  offer: maybe(15, offer),
 })
 
 /** What a node says about itself. */

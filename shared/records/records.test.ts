@@ -5,6 +5,7 @@ import { expectOnlyTypedErrors } from '@ropewalk/shared/hostile'
 import { generateSigningKey, generateWireguardKeys, nodeIdOf } from '@ropewalk/shared/identity'
 import { certificateHashOf } from '@ropewalk/shared/membership'
 import { serviceSchema } from '@ropewalk/shared/policy'
+import { TIERS } from '@ropewalk/shared/runtime'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -74,6 +75,21 @@ const record: fc.Arbitrary<Omit<NodeRecord, 'nodeId'>> = fc.record(
     neighbours: fc.array(nodeId, { maxLength: 8 }),
     relay: fc.record({ url: fc.constant('https://relay.example:443/'), udpPort: port }),
     gone: fc.boolean(),
+    offer: fc.record(
+      {
+        ray: fc.constant('2.60.0'),
+        cpus: fc.integer({ min: 1, max: 4_096 }),
+        memoryMiB: fc.nat(67_108_864),
+        diskGiB: fc.nat(1_048_576),
+        gpus: fc.array(fc.record({ model: fc.constant('NVIDIA H200'), memoryMiB: fc.nat(16_777_216) }), {
+          maxLength: 8,
+        }),
+        tier: fc.constantFrom(...TIERS),
+        maxLeaseMinutes: fc.integer({ min: 1, max: 525_600 }),
+        leases: fc.nat(255),
+      },
+      { requiredKeys: ['ray', 'cpus', 'memoryMiB', 'diskGiB', 'gpus', 'maxLeaseMinutes', 'leases'] },
+    ),
   },
   {
     requiredKeys: [

@@ -11,6 +11,7 @@ interface Options {
   readonly via: string[]
   readonly expires?: string
   readonly admit?: true
+  readonly hire?: true
   readonly relay?: true
   readonly publicHost?: string
   readonly httpsPort?: string
@@ -27,6 +28,7 @@ export const invite: CommandSpec = {
       .option('--via <way>', 'a relay URL or multiaddr to join by; all that are known if left out', collect, [])
       .option('--expires <duration>', 'how long the ticket is good, and ten minutes more for clocks that differ', '24h')
       .option('--admit', 'it may let others in')
+      .option('--hire', 'it may hire workers for clusters')
       .option('--relay', 'a ticket for a relay: it carries a key that is admitted already')
       .option('--public-host <host>', 'with --relay: the name or address by which the world reaches it')
       .option('--https-port <port>', 'with --relay: its public TCP port (443)')
@@ -45,7 +47,7 @@ export const invite: CommandSpec = {
                 ...common,
                 name: options.name === undefined ? undefined : parseName(options.name),
                 uses: wholeNumber(options.uses ?? '1', 'number of uses', 10_000),
-                rights: options.admit ? ['admit'] : [],
+                rights: [...(options.admit ? (['admit'] as const) : []), ...(options.hire ? (['hire'] as const) : [])],
               })
           cli.print({ version: 1, ticket }, () => `${ticket}\n`)
         }),
@@ -59,6 +61,7 @@ function relayOptions(options: Options): { name: ReturnType<typeof parseName>; p
       hint: 'ropewalk invite --relay --name relay-1 --public-host relay.example.org',
     })
   }
+  if (options.hire !== undefined) throw new RopewalkError('bad-usage', 'A relay hires nobody: leave --hire out')
   if (options.admit !== undefined)
     throw new RopewalkError('bad-usage', 'A relay may let others in anyway: leave --admit out')
   return { name: parseName(name), publicHost, httpsPort: wholeNumber(httpsPort, 'port', 65_535) }

@@ -1,17 +1,15 @@
 import type { Peer } from '@ropewalk/shared/api'
 import type { LocalClient } from '../../client/index.ts'
+import { everyPage } from '../every-page.ts'
 import type { CommandSpec } from '../program.ts'
 import { bytesText, millisText } from '../text.ts'
 
 /** Every member that the peer knows, page by page. */
 export async function allPeers({ api }: LocalClient): Promise<Peer[]> {
-  const found: Peer[] = []
-  let cursor: string | undefined
-  do {
-    const page = await api.peers({ query: { limit: 1000, ...(cursor === undefined ? {} : { cursor }) } })
-    found.push(...page.peers)
-    cursor = page.nextCursor
-  } while (cursor !== undefined)
+  const found = await everyPage(async (cursor) => {
+    const { peers: items, nextCursor } = await api.peers({ query: { limit: 1000, cursor } })
+    return { items, nextCursor }
+  })
   return found.sort((a, b) => a.name.localeCompare(b.name))
 }
 

@@ -1,12 +1,15 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { parseName } from '@ropewalk/shared/identity'
 import type { LocalDoor } from '../../api/index.ts'
 import { createPeer } from '../../peer.ts'
+import { runtimeFolder } from '../../runtime/index.ts'
 import { parseExpose } from '../../tunnels/index.ts'
+import { parseDuration } from '../duration.ts'
 import { ACCESS_SOCKET, CONTROL_SOCKET_NAME, type Invocation } from '../invocation.ts'
 import type { CommandSpec } from '../program.ts'
 import { notifyReady } from '../ready.ts'
@@ -23,6 +26,7 @@ interface Options {
   readonly tunName: string
   readonly interface: string[]
   readonly names: string
+  readonly maxLease: string
 }
 
 const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')]
@@ -39,11 +43,14 @@ export const up: CommandSpec = {
       .option('--tun-name <name>', "the mesh's interface", 'rope0')
       .option('--interface <name>', 'use only this interface of the machine; may be repeated', collect, [])
       .option('--names <mode>', 'resolve names of the mesh on this machine: auto, on or off', 'auto')
+      .option('--max-lease <duration>', 'the longest lease of this worker that is taken', '24h')
       .action((options: Options) => run((cli) => runPeer(cli, options))),
 }
 
 async function runPeer(cli: Invocation, options: Options): Promise<void> {
   const { io, logger } = cli
+  // here and not at its end, which may be months away; nor later, as it takes a second in which nothing else is done
+  flushCompileCache()
   const stop = new AbortController()
   const signal = AbortSignal.any([io.signal, stop.signal])
   const rootless = options.rootless === true || io.userId !== 0
@@ -59,6 +66,7 @@ async function runPeer(cli: Invocation, options: Options): Promise<void> {
       expose: options.expose.map((one) => parseExpose(one)),
       names: parseNames(options.names),
       doors: doors(cli),
+      runtime: { folder: runtimeFolder(cli.stateFolder, io.env), maxLeaseMs: parseDuration(options.maxLease) },
     },
     { logger, shutdown: () => stop.abort() },
   )

@@ -1,0 +1,126 @@
+import { type ClusterView, type DeviceView, type PageQuery, pageOf, type runtimeApi } from '@ropewalk/shared/api'
+import { RopewalkError } from '@ropewalk/shared/errors'
+import { rayPort } from '@ropewalk/shared/runtime'
+import type { Handlers } from './api/index.ts'
+import type { Discovery, Member } from './discovery/index.ts'
+import type { Cluster, Runtime } from './runtime/index.ts'
+
+const version = 1 as const
+
+/** A peer's answers about clusters, leases and what workers offer. */
+export function runtimeHandlers(discovery: Discovery, runtime: Runtime): Handlers<typeof runtimeApi> {
+  const { clusters, desk } = runtime
+  const view = (name: string) => ({ version, cluster: clusterView(discovery, clusters.named(name)) })
+  return {
+    devices: async ({ query }) => devicesPage(discovery, query),
+    leases: async ({ query }) => {
+      const { items, nextCursor } = pageOf(desk.leases(), ({ lease }) => lease.id, query)
+      const leases = items.map(({ lease, state, note, ports }) => ({
+        id: lease.id,
+        cluster: lease.cluster,
+        hirer: discovery.member(lease.hirer)?.name ?? lease.hirer,
+        state,
+        note: note ?? null,
+        devices: { ...lease.devices, gpus: [...lease.devices.gpus] },
+        firstPort: ports,
+        notAfterMs: lease.notAfterMs,
+      }))
+      return { version, leases, ...(nextCursor === undefined ? {} : { nextCursor }) }
+    },
+    clusters: async ({ query }) => {
+      const { items, nextCursor } = pageOf(clusters.list(), ({ record }) => record.name, query)
+      const views = items.map((cluster) => clusterView(discovery, cluster))
+      return { version, clusters: views, ...(nextCursor === undefined ? {} : { nextCursor }) }
+    },
+    cluster: async ({ params }) => view(params.cluster),
+    createCluster: async ({ body }) => {
+      const { on, ...wish } = body
+      clusters.create({ ...wish, on: on === undefined ? undefined : distinct(on.map((word) => find(discovery, word))) })
+      return view(body.name)
+    },
+    extendCluster: async ({ params, body }) => {
+      await clusters.named(params.cluster).extend(Date.now() + body.forMs)
+      return view(params.cluster)
+    },
+    addWorker: async ({ params, body }) => {
+      const worker = body.worker === undefined ? undefined : find(discovery, body.worker)
+      await clusters.named(params.cluster).add(worker)
+      return view(params.cluster)
+    },
+    removeWorker: async ({ params }) => {
+      await clusters.named(params.cluster).remove(find(discovery, params.worker).nodeId)
+      return view(params.cluster)
+    },
+    deleteCluster: async ({ params }) => {
+      const untold = await clusters.named(params.cluster).delete()
+      return { version, done: true, untold: [...untold] }
+    },
+    clusterAccess: async ({ params }) => {
+      const { record, head, phase } = clusters.named(params.cluster)
+      const member = head === undefined ? undefined : discovery.member(head.nodeId)
+      if (head === undefined || member === undefined || phase === 'creating') {
+        throw new RopewalkError('conflict', `The cluster ${record.name} has no head now`, {
+          hint: `ropewalk cluster show ${record.name}`,
+        })
+      }
+      return {
+        version,
+        name: record.name,
+        head: {
+          name: member.name,
+          nodeId: member.nodeId,
+          address: member.addresses.v4,
+          gcsPort: rayPort(head.ports, 'gcs'),
+          dashboardPort: rayPort(head.ports, 'dashboard'),
+          clientPort: rayPort(head.ports, 'clientServer'),
+        },
+        token: record.token,
+      }
+    },
+  }
+}
+
+/** A page of the workers that can be hired, by what their records say. */
+export function devicesPage(discovery: Pick<Discovery, 'self' | 'members'>, query: PageQuery) {
+  const offered = [discovery.self, ...discovery.members()].flatMap(deviceView)
+  const { items, nextCursor } = pageOf(offered, ({ nodeId }) => nodeId, query)
+  return { version, devices: items, ...(nextCursor === undefined ? {} : { nextCursor }) }
+}
+
+function clusterView(discovery: Discovery, cluster: Cluster): ClusterView {
+  const { record, phase } = cluster
+  const { name, createdAtMs, notAfterMs, events } = record
+  const workers = record.workers.map((worker) => {
+    const member = discovery.member(worker.nodeId)
+    const standing = cluster.standing(worker)
+    return {
+      name: member?.name ?? worker.nodeId,
+      nodeId: worker.nodeId,
+      address: member?.addresses.v4 ?? null,
+      role: worker.role,
+      state: standing?.state ?? null,
+      note: standing?.note ?? null,
+      rayNode: standing?.rayNode ?? null,
+      lease: worker.lease,
+      devices: worker.devices,
+    }
+  })
+  return { name, state: phase, createdAtMs, notAfterMs, workers, events: [...events] }
+}
+
+function deviceView({ name, nodeId, state, record }: Member): DeviceView[] {
+  if (record?.offer === undefined) return []
+  const { tier, gpus, ...offer } = record.offer
+  return [{ name, nodeId, state, ...offer, gpus: [...gpus], tier: tier ?? null }]
+}
+
+function find(discovery: Discovery, word: string): Member {
+  const member = discovery.member(word)
+  if (member !== undefined) return member
+  throw new RopewalkError('unknown-peer', `No member is called “${word}”`, { hint: 'ropewalk devices' })
+}
+
+function distinct(members: readonly Member[]): readonly Member[] {
+  if (new Set(members.map(({ nodeId }) => nodeId)).size === members.length) return members
+  throw new RopewalkError('bad-input', 'A worker is named twice')
+}

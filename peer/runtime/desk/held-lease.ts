@@ -1,0 +1,136 @@
+import type { MeshAddress } from '@ropewalk/shared/addressing'
+import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import type { Logger } from '@ropewalk/shared/logger'
+import { type Lease, type LeaseStanding, type LeaseState, RESERVATION_MS } from '@ropewalk/shared/runtime'
+import type { Host, Started } from './host.ts'
+
+/** What a commit brings. */
+export interface Commit {
+  readonly token: string
+  readonly head?: { readonly address: MeshAddress; readonly port: number } | undefined
+}
+
+const ALIVE: readonly LeaseState[] = ['starting', 'running']
+
+/** One lease on this worker, from its reservation to its end. */
+export class HeldLease {
+  /** The latest statement of it. */
+  lease: Lease
+  readonly ports: number
+  readonly #host: Host
+  readonly #logger: Logger
+  readonly #changed: () => void
+  readonly #reservedUntilMs: number
+  readonly #abort = new AbortController()
+  readonly #waiting = new Set<() => void>()
+  #state: LeaseState = 'reserved'
+  #note: string | undefined
+  #rayNode: string | undefined
+  #starting: Promise<Started> | undefined
+  #ending: Promise<void> | undefined
+
+  constructor(lease: Lease, ports: number, use: { host: Host; logger: Logger; changed: () => void; nowMs: number }) {
+    this.lease = lease
+    this.ports = ports
+    this.#host = use.host
+    this.#logger = use.logger.child({ lease: lease.id, cluster: lease.cluster })
+    this.#changed = use.changed
+    this.#reservedUntilMs = use.nowMs + RESERVATION_MS
+  }
+
+  get standing(): LeaseStanding {
+    return { state: this.#state, ports: this.ports, rayNode: this.#rayNode, note: this.#note }
+  }
+
+  /** Whether its ports are open to its members. */
+  get isOpen(): boolean {
+    return ALIVE.includes(this.#state)
+  }
+
+  /** Why it has to end now; nothing while it may stay. */
+  objection(nowMs: number): string | undefined {
+    if (this.#state === 'reserved' && nowMs >= this.#reservedUntilMs) return 'it was reserved and not committed'
+    return nowMs >= this.lease.notAfterMs ? 'its time is over' : undefined
+  }
+
+  /** Starts what was reserved. A second commit changes nothing. @throws RopewalkError `conflict` for one that has ended */
+  commit({ token, head }: Commit): void {
+    if (this.isOpen) return
+    if (this.#state !== 'reserved') throw new RopewalkError('conflict', `The lease is ${this.#state}`)
+    this.#go('starting', 'Ray is starting')
+    const what = { lease: this.lease, ports: this.ports, token, head }
+    this.#starting = this.#host.start(what, this.#abort.signal)
+    this.#starting.then(
+      (started) => this.#follow(started),
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  /** Takes a later statement. */
+  amend(lease: Lease): void {
+    this.lease = lease
+    this.#changed()
+  }
+
+  /** Ends it; resolves when nothing of it is left. */
+  end(why: string): Promise<void> {
+    this.#ending ??= this.#end(why)
+    return this.#ending
+  }
+
+  /** Resolves when its state is another one than `unlike`, or after `timeoutMs`. */
+  async otherThan(unlike: string, timeoutMs: number): Promise<void> {
+    if (this.#state !== unlike) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, timeoutMs)
+    this.#waiting.add(resolve)
+    await promise
+    this.#waiting.delete(resolve)
+    clearTimeout(timer)
+  }
+
+  #follow(started: Started): void {
+    started.ready.then(
+      (rayNode) => {
+        this.#rayNode = rayNode
+        if (this.#state === 'starting') this.#go('running')
+      },
+      (error: unknown) => this.#fail(error),
+    )
+    void started.ended.then(({ tail }) => {
+      if (this.isOpen) this.#fail(new RopewalkError('runtime-failed', `Ray ended by itself: ${lastLine(tail)}`))
+    })
+  }
+
+  #fail(error: unknown): void {
+    if (!this.isOpen) return
+    const reason = toRopewalkError(error)
+    this.#logger.warn('lease failed', { code: reason.code, reason: reason.message })
+    this.#go('failed', reason.message)
+    void this.#stop()
+  }
+
+  async #end(why: string): Promise<void> {
+    this.#logger.info('lease ends', { why })
+    this.#go('ending', why)
+    await this.#stop()
+    this.#go('over', why)
+  }
+
+  async #stop(): Promise<void> {
+    this.#abort.abort(new RopewalkError('aborted'))
+    const started = await this.#starting?.catch(() => undefined) // it has told its reason
+    await started?.stop()
+  }
+
+  #go(state: LeaseState, note?: string): void {
+    this.#state = state
+    this.#note = note?.slice(0, 400)
+    for (const wake of [...this.#waiting]) wake()
+    this.#changed()
+  }
+}
+
+function lastLine(tail: string): string {
+  return tail.trimEnd().split('\n').at(-1)?.slice(-300) ?? 'without a word'
+}

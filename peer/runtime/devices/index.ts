@@ -1,0 +1,5 @@
+export { type Devices, type ProbeOptions, probeDevices } from './devices.ts'
+export type { LocalGpu } from './gpus.ts'
+export { type MeasuredLink, measureLink } from './link.ts'
+export { createOffer, type OfferDependencies, type OfferKeeper, type OfferOptions } from './offer.ts'
+export { answerSpeed, type SpeedLimits } from './speed-desk.ts'

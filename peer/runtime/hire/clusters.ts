@@ -1,0 +1,148 @@
+import { RopewalkError } from '@ropewalk/shared/errors'
+import { isLabel, type NetworkId, type SigningKey } from '@ropewalk/shared/identity'
+import { type Startable, startable } from '@ropewalk/shared/lifecycle'
+import type { Logger } from '@ropewalk/shared/logger'
+import { MAX_CLUSTER_MEMBERS } from '@ropewalk/shared/runtime'
+import type { Discovery, Member } from '../../discovery/index.ts'
+import type { Document, HiredCluster } from '../../state/index.ts'
+import type { Wish } from './choose.ts'
+import { Cluster, type ClusterDependencies, newToken } from './cluster.ts'
+import { type Ask, createOrders } from './orders.ts'
+
+const SWEEP_MS = 1_000
+
+/** What somebody wants a cluster to be. */
+export interface ClusterWish extends Wish {
+  readonly name: string
+  /** How many workers; left out where they are named. */
+  readonly workers?: number | undefined
+  readonly on?: readonly Member[] | undefined
+  readonly forMs: number
+}
+
+export interface ClustersDependencies {
+  readonly network: NetworkId
+  readonly key: SigningKey
+  readonly discovery: Pick<Discovery, 'members' | 'member' | 'self'>
+  readonly ask: Ask
+  readonly document: Document<readonly HiredCluster[]>
+  readonly logger: Logger
+}
+
+/** The clusters that this node hired. */
+export interface Clusters extends Startable {
+  list(): readonly Cluster[]
+  /** @throws RopewalkError `not-found` */
+  named(name: string): Cluster
+  /** Begins a cluster and answers at once; how it goes on is seen in it. @throws RopewalkError for a wish that makes no sense */
+  create(wish: ClusterWish): Cluster
+}
+
+/** The clusters of a state folder. */
+export function createClusters(dependencies: ClustersDependencies): Clusters {
+  return new HiredClusters(dependencies)
+}
+
+class HiredClusters implements Clusters {
+  readonly #with: ClustersDependencies
+  readonly #clusters = new Map<string, Cluster>()
+  readonly #life: Startable
+  readonly #parts: ClusterDependencies
+  #sweep: NodeJS.Timeout | undefined
+
+  constructor(dependencies: ClustersDependencies) {
+    const { network, key, discovery, ask, logger } = dependencies
+    this.#with = dependencies
+    const keep = (name: string, record: HiredCluster | undefined) => this.#keep(name, record)
+    this.#parts = { network, key, discovery, logger, orders: createOrders(ask), keep }
+    this.#life = startable({ start: () => this.#start(), stop: () => this.#stop() })
+  }
+
+  start(): Promise<void> {
+    return this.#life.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#life.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#life.stop()
+  }
+
+  list(): readonly Cluster[] {
+    return [...this.#clusters.values()]
+  }
+
+  named(name: string): Cluster {
+    const cluster = this.#clusters.get(name)
+    if (cluster !== undefined) return cluster
+    throw new RopewalkError('not-found', `No cluster “${name}” was hired here`, { hint: 'ropewalk cluster list' })
+  }
+
+  create(wish: ClusterWish): Cluster {
+    const { name, on, forMs } = wish
+    const workers = wish.workers ?? on?.length ?? 0
+    const { self } = this.#with.discovery
+    if (!isLabel(name)) throw new RopewalkError('bad-input', `“${name}” is no name: a–z, 0–9 and "-", at most 63`)
+    if (!self.rights.includes('hire')) {
+      throw new RopewalkError('missing-right', 'This node may not hire workers', {
+        hint: 'ropewalk invite --hire makes a ticket that may',
+      })
+    }
+    if (workers < 1 || workers > MAX_CLUSTER_MEMBERS) {
+      throw new RopewalkError('bad-input', `A cluster has 1 to ${MAX_CLUSTER_MEMBERS} workers, not ${workers}`)
+    }
+    const before = this.#clusters.get(name)
+    if (before !== undefined && before.phase !== 'failed') {
+      throw new RopewalkError('conflict', `A cluster “${name}” is there already`, {
+        hint: `ropewalk cluster show ${name}`,
+      })
+    }
+    const nowMs = Date.now()
+    const record: HiredCluster = {
+      name,
+      token: newToken(),
+      createdAtMs: nowMs,
+      notAfterMs: nowMs + forMs,
+      wish: { tier: wish.tier, gpus: wish.gpus, cpus: wish.cpus, memoryMiB: wish.memoryMiB },
+      workers: [],
+      events: [],
+    }
+    const cluster = new Cluster(record, 'creating', this.#parts)
+    this.#clusters.set(name, cluster)
+    cluster.create(workers, on).catch(() => undefined) // it says so itself
+    return cluster
+  }
+
+  async #start(): Promise<void> {
+    for (const record of (await this.#with.document.read()) ?? []) {
+      const failed = record.workers.length === 0
+      const cluster = new Cluster(record, failed ? 'failed' : 'running', this.#parts)
+      this.#clusters.set(record.name, cluster)
+      if (!failed) cluster.resume()
+    }
+    this.#sweep = setInterval(() => this.#forgetOver(), SWEEP_MS).unref()
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#sweep)
+    await Promise.all(this.list().map((cluster) => cluster.stop()))
+  }
+
+  /** The workers hold to the end by themselves. */
+  #forgetOver(): void {
+    const nowMs = Date.now()
+    for (const cluster of this.list()) {
+      if (cluster.record.notAfterMs <= nowMs && cluster.phase !== 'ending') void cluster.delete()
+    }
+  }
+
+  async #keep(name: string, record: HiredCluster | undefined): Promise<void> {
+    if (record === undefined) this.#clusters.delete(name)
+    await this.#with.document.update((clusters = []) => {
+      const others = clusters.filter((one) => one.name !== name)
+      return record === undefined ? others : [...others, record]
+    })
+  }
+}

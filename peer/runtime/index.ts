@@ -1,0 +1,3 @@
+export type { Cluster } from './hire/index.ts'
+export { runtimeFolder } from './install/index.ts'
+export { createRuntime, type Runtime, type RuntimeDependencies, type RuntimeOptions } from './runtime.ts'

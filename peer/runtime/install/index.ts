@@ -1,0 +1,5 @@
+export { freeBytes } from './disk.ts'
+export { type InstallDependencies, type Installed, type InstallOptions, installRuntime } from './install.ts'
+export type { Progress } from './pip.ts'
+export { runtimeFolder } from './runtime-folder.ts'
+export { findRuntime, type Runtime } from './stamp.ts'

@@ -1,0 +1,1 @@
+export { ensureRay } from './ray-runtime.ts'
