@@ -1,5 +1,7 @@
 // The floors of ARCHITECTURE.md: an import goes down or stays in its room; a room is entered through its index.ts.
 const WORKSPACES = '(?:shared|peer|relay|node-wireguard)'
+// peer/runtime is a floor of rooms by itself
+const ROOM = '(?:(?:shared|relay|test)/|peer/(?:runtime/)?)[^/]+'
 const TESTS = '\\.test\\.ts$'
 const SOCKETS_AND_FILES =
   '^(?:node:)?(?:net|tls|dgram|dns|http|https|http2|fs|child_process|cluster|worker_threads|readline|repl|inspector)(?:/|$)'
@@ -53,20 +55,30 @@ module.exports = {
       name: 'through-the-door',
       comment: 'A room is imported through its index.ts only.',
       severity: 'error',
-      from: { path: '^((?:shared|peer|relay|test)/[^/]+)/' },
+      from: { path: `^(${ROOM})/`, pathNot: TESTS },
       to: {
-        path: '^(?:shared|peer|relay|test)/[^/]+/',
-        pathNot: ['^$1/', 'node_modules/', '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$'],
+        path: `^${ROOM}/`,
+        pathNot: ['^$1/', 'node_modules/', `^${ROOM}/index\\.ts$`],
+      },
+    },
+    {
+      name: 'through-the-door-in-tests',
+      comment: 'A test enters another room through its index.ts, or takes what that room has for tests.',
+      severity: 'error',
+      from: { path: `^(${ROOM})/.*${TESTS}` },
+      to: {
+        path: `^${ROOM}/`,
+        pathNot: ['^$1/', 'node_modules/', `^${ROOM}/(?:index|test-[^/]+)\\.ts$`],
       },
     },
     {
       name: 'through-the-door-from-outside',
       comment: 'A room is imported through its index.ts only, from a file that stands in no room as well.',
       severity: 'error',
-      from: { pathNot: '^(?:shared|peer|relay|test)/[^/]+/' },
+      from: { pathNot: `^${ROOM}/` },
       to: {
-        path: '^(?:shared|peer|relay|test)/[^/]+/',
-        pathNot: ['node_modules/', '^(?:shared|peer|relay|test)/[^/]+/index\\.ts$'],
+        path: `^${ROOM}/`,
+        pathNot: ['node_modules/', `^${ROOM}/index\\.ts$`],
       },
     },
     {
@@ -86,7 +98,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(?:^|/)target/|\\.node$' },
+    exclude: { path: '(?:^|/)(?:target|prebuilt)/|\\.node$' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {
