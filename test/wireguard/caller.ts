@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import type { DeviceStatus } from 'node-wireguard'
+import type { DeviceEvent, DeviceStatus } from 'node-wireguard'
 import type { LabProcess } from '../lab/index.ts'
 import type { DeviceCall, DeviceSettings } from './device-call.ts'
 
@@ -17,6 +17,8 @@ interface Waiting {
 export class Caller {
   readonly #process: LabProcess
   readonly #waiting: Waiting[] = []
+  /** What the device told unasked, oldest first. */
+  readonly events: DeviceEvent[] = []
 
   constructor(process: LabProcess) {
     this.#process = process
@@ -49,7 +51,8 @@ export class Caller {
   }
 
   #hear(line: string): void {
-    const said = JSON.parse(line) as { readonly answer?: unknown }
+    const said = JSON.parse(line) as { readonly answer?: unknown; readonly event?: DeviceEvent }
+    if (said.event !== undefined) this.events.push(said.event)
     if ('answer' in said) this.#waiting.shift()?.done(said.answer)
   }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { DeviceEvent } from 'node-wireguard'
 import { Caller, type SentStatus } from './caller.ts'
 import type { DeviceCall, DeviceSettings } from './device-call.ts'
 import { DEVICE, type End, type EndOptions, type Remote } from './end.ts'
@@ -23,6 +24,8 @@ export interface OurEnd extends End {
   /** Another mark of its packets. */
   setFwmark(mark: number): Promise<void>
   paths(publicKey: Buffer): Promise<SentStatus['peers'][number]['paths']>
+  /** What happened, oldest first. */
+  readonly events: readonly DeviceEvent[]
 }
 
 const PROGRAM = join(import.meta.dirname, 'programs', 'device.ts')
@@ -71,6 +74,7 @@ export async function startOurs(options: OurOptions): Promise<OurEnd> {
     counters: () => device.counters(),
     setFwmark: async (mark) => void (await device.call({ type: 'fwmark', mark })),
     paths: async (publicKey) => (await peer(publicKey))?.paths ?? [],
+    events: device.events,
     stop: async () => void (await process_.stop()),
   }
 }
