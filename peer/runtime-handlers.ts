@@ -15,13 +15,14 @@ export function runtimeHandlers(discovery: Discovery, runtime: Runtime): Handler
     devices: async ({ query }) => devicesPage(discovery, query),
     leases: async ({ query }) => {
       const { items, nextCursor } = pageOf(desk.leases(), ({ lease }) => lease.id, query)
-      const leases = items.map(({ lease, state, note, ports }) => ({
+      const leases = items.map(({ lease, state, note, ports, gpus }) => ({
         id: lease.id,
         cluster: lease.cluster,
         hirer: discovery.member(lease.hirer)?.name ?? lease.hirer,
         state,
         note: note ?? null,
-        devices: { ...lease.devices, gpus: [...lease.devices.gpus] },
+        devices: lease.devices,
+        gpus: [...gpus],
         firstPort: ports,
         notAfterMs: lease.notAfterMs,
       }))

@@ -35,18 +35,18 @@ export function createCageHost({ folder, mesh }: CageHostOptions, cages: Cages):
       }
       return await cages.check()
     },
-    async start({ lease, ports, token, head }: Start, signal): Promise<Started> {
+    async start({ lease, ports, gpus, token, head }: Start, signal): Promise<Started> {
       if (mesh === undefined) throw new RopewalkError('unsupported')
       const { devices } = lease
       const node: RayNode = { role: head === undefined ? 'head' : 'worker', address: mesh.v4, ports, head, devices }
-      const about = { token, interface: mesh.interface, address: mesh.v4, ports, gpus: devices.gpus.length }
+      const about = { token, interface: mesh.interface, address: mesh.v4, ports, gpus: gpus.length }
       const cage = await cages.open(
         {
           id: lease.id,
           command: rayCommand(node),
           env: rayEnvironment(about),
           runtime: (await installed()).folder,
-          devices,
+          devices: { ...devices, gpus },
           ports,
           mesh: { interface: mesh.interface, addresses: [mesh.v4, mesh.v6] },
         },

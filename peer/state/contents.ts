@@ -189,7 +189,7 @@ const clusterWorker = z.strictObject({
   /** First port of its block there. */
   ports: z.number().int(),
   seq: z.number().int().nonnegative(),
-  devices: z.strictObject({ cpus: z.number().int(), memoryMiB: z.number().int(), gpus: z.array(z.number().int()) }),
+  devices: z.strictObject({ cpus: z.number().int(), memoryMiB: z.number().int(), gpus: z.number().int() }),
 })
 
 const cluster = z.strictObject({

@@ -12,7 +12,7 @@ const time = z.number().int().nonnegative()
 const count = z.number().int().nonnegative()
 
 /** What of a worker is leased. */
-export const leasedDevicesSchema = z.strictObject({ cpus: count, memoryMiB: count, gpus: z.array(count) })
+export const leasedDevicesSchema = z.strictObject({ cpus: count, memoryMiB: count, gpus: count })
 
 /** A worker of a cluster. */
 export const clusterWorkerSchema = z.strictObject({
@@ -102,6 +102,8 @@ export const heldLeaseSchema = z.strictObject({
   state: z.enum(LEASE_STATES),
   note: z.string().nullable(),
   devices: leasedDevicesSchema,
+  /** Numbers of the GPUs that it has. */
+  gpus: z.array(count),
   firstPort: z.number().int(),
   notAfterMs: time,
 })

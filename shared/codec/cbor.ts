@@ -9,7 +9,8 @@ export type CborMap = ReadonlyMap<number, CborValue>
 
 /** Deterministic CBOR (RFC 8949 §4.2.1). */
 export function encodeCbor(value: CborValue): Uint8Array {
-  return encode(value, rfc8949EncodeOptions)
+  // a plain array whatever its length: short ones come as a Buffer
+  return new Uint8Array(encode(value, rfc8949EncodeOptions))
 }
 
 /**

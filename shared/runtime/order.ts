@@ -4,6 +4,7 @@ import {
   decodeWith,
   encodeWith,
   field,
+  list,
   mapped,
   maybe,
   struct,
@@ -16,6 +17,7 @@ import {
 } from '@ropewalk/shared/codec'
 import { errorFromWire, RopewalkError } from '@ropewalk/shared/errors'
 import { leaseId, MAX_LEASE_BYTES } from './lease.ts'
+import { MAX_GPUS } from './resources.ts'
 
 /** What a stream to a worker asks for to order: no service's name, so nothing that is exposed can stand in its way. */
 export const ORDER_SERVICE = '~lease/1'
@@ -68,6 +70,8 @@ const standing = struct({
   rayNode: maybe(3, text(64)),
   /** A sentence for people: what it does, or why it failed. */
   note: maybe(4, text(500)),
+  /** Numbers of the GPUs that the worker chose for it. */
+  gpus: field(5, list(uint(MAX_GPUS - 1), MAX_GPUS)),
 })
 
 /** How a lease stands on its worker. */

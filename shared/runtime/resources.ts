@@ -41,8 +41,8 @@ const devices = struct({
   /** Whole cores; jobs are scheduled, and where the machine allows it held, to them. */
   cpus: field(1, uint(4_096, 1)),
   memoryMiB: field(2, uint(67_108_864, 1)),
-  /** Numbers of GPUs; nobody else gets them meanwhile. */
-  gpus: field(3, list(uint(MAX_GPUS - 1), MAX_GPUS)),
+  /** How many GPUs; which ones the worker chooses, and nobody else gets them meanwhile. */
+  gpus: field(3, uint(MAX_GPUS)),
 })
 
 /** What of a worker a lease is about, on the wire. */

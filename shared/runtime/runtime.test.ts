@@ -33,7 +33,7 @@ const lease = {
   seq: 0,
   worker,
   cluster: 'one',
-  devices: { cpus: 2, memoryMiB: 1_024, gpus: [0, 3] },
+  devices: { cpus: 2, memoryMiB: 1_024, gpus: 2 },
   members: [worker],
   notBeforeMs: 1_000,
   notAfterMs: 2_000,
@@ -89,11 +89,15 @@ describe('an order', () => {
 
   test('and its answer meet hostile bytes with typed errors only', () => {
     for (const order of orders) expectOnlyTypedErrors(encodeOrder(order), decodeOrder, 1_000)
-    expectOnlyTypedErrors(encodeReply({ state: 'running', ports: 20_000, rayNode: 'ab' }), decodeReply, 1_000)
+    expectOnlyTypedErrors(
+      encodeReply({ state: 'running', ports: 20_000, rayNode: 'ab', gpus: [1] }),
+      decodeReply,
+      1_000,
+    )
   })
 
   test('is answered by how the lease stands, or by the reason of a refusal', () => {
-    const standing: LeaseStanding = { state: 'failed', ports: 20_100, note: 'no reason' }
+    const standing: LeaseStanding = { state: 'failed', ports: 20_100, note: 'no reason', gpus: [0, 15] }
     expect(decodeReply(encodeReply(standing))).toEqual(standing)
     const refusal = new RopewalkError('devices-taken', 'GPU 0 is leased')
     expect(code(() => decodeReply(encodeReply(refusal)))).toBe('devices-taken')

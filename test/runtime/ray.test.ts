@@ -28,7 +28,7 @@ const plan: WorldPlan = {
   },
 }
 const MESH = 'eth0'
-const devices = { cpus: 1, memoryMiB: 3_000, gpus: [] }
+const devices = { cpus: 1, memoryMiB: 3_000, gpus: 0 }
 const token = randomBytes(32).toString('hex')
 
 interface Member {
@@ -71,7 +71,7 @@ describe.skipIf(runtime === undefined)('a real Ray in cages of two hosts', () =>
       command: rayCommand(node),
       env: rayEnvironment({ token, interface: MESH, address, ports, gpus: 0 }),
       runtime,
-      devices,
+      devices: { ...devices, gpus: [] },
       ports,
       mesh: { interface: MESH, addresses: [address] },
     }

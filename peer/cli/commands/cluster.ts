@@ -223,7 +223,7 @@ function clusterText(cli: Invocation, cluster: ClusterView): string {
     worker.address,
     worker.devices.cpus,
     `${(worker.devices.memoryMiB / 1_024).toFixed(1)} GiB`,
-    worker.devices.gpus.length,
+    worker.devices.gpus,
     worker.note,
   ])
   const head = `${cluster.name} is ${cluster.state}; ${left(cluster)} left\n`

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
 import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LeasedDevices, LeaseId } from '@ropewalk/shared/runtime'
+import type { LeaseId } from '@ropewalk/shared/runtime'
+import type { CageDevices } from './face.ts'
 
 const CONTROLLERS = ['cpu', 'memory', 'pids'] as const
 
@@ -136,7 +137,11 @@ function mostThreads(cpus: number): number {
 }
 
 /** The groups of a lease. */
-export function leaseGroups(id: LeaseId, devices: LeasedDevices, places: GroupPlaces): LeaseGroups {
+export function leaseGroups(
+  id: LeaseId,
+  devices: Pick<CageDevices, 'cpus' | 'memoryMiB'>,
+  places: GroupPlaces,
+): LeaseGroups {
   const name = `ropewalk-${id}`
   const bytes = String(devices.memoryMiB * MIB)
   const quota = devices.cpus * PERIOD_US

@@ -1,11 +1,19 @@
 import type { RopewalkError } from '@ropewalk/shared/errors'
-import type { LeasedDevices, LeaseId } from '@ropewalk/shared/runtime'
+import type { LeaseId } from '@ropewalk/shared/runtime'
 
 /** Where a cage's processes find the virtual environment; short, and the same on every worker. */
 export const RUNTIME_INSIDE = '/opt/runtime'
 
 /** Home of a cage's processes, inside. */
 export const HOME_INSIDE = '/home/lease'
+
+/** What of this machine a cage may use. */
+export interface CageDevices {
+  readonly cpus: number
+  readonly memoryMiB: number
+  /** Numbers of GPUs. */
+  readonly gpus: readonly number[]
+}
 
 /** What is to run, and with what. */
 export interface CageSpec {
@@ -16,7 +24,7 @@ export interface CageSpec {
   readonly env: Readonly<Record<string, string>>
   /** Folder of the virtual environment, on this machine. Inside it is read-only at {@link RUNTIME_INSIDE}. */
   readonly runtime: string
-  readonly devices: LeasedDevices
+  readonly devices: CageDevices
   /** First port of its block. */
   readonly ports: number
   readonly mesh: { readonly interface: string; readonly addresses: readonly string[] }

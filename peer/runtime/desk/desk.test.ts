@@ -7,7 +7,15 @@ import { join } from 'node:path'
 import { toRopewalkError } from '@ropewalk/shared/errors'
 import { generateSigningKey, networkIdOf, type SigningKey } from '@ropewalk/shared/identity'
 import { silentLogger } from '@ropewalk/shared/logger'
-import { decodeReply, encodeOrder, type Lease, leaseIdOf, type Order, signLease } from '@ropewalk/shared/runtime'
+import {
+  decodeReply,
+  encodeOrder,
+  type Lease,
+  type LeaseId,
+  leaseIdOf,
+  type Order,
+  signLease,
+} from '@ropewalk/shared/runtime'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { DiscoveryEvent, Member } from '../../discovery/index.ts'
 import { openState } from '../../state/index.ts'
@@ -77,7 +85,7 @@ const leaseOf = (change: Partial<Lease> = {}): Omit<Lease, 'hirer'> => ({
   seq: 0,
   worker,
   cluster: 'one',
-  devices: { cpus: 1, memoryMiB: 512, gpus: [] },
+  devices: { cpus: 1, memoryMiB: 512, gpus: 0 },
   members: [worker],
   notBeforeMs: Date.now(),
   notAfterMs: Date.now() + HOUR_MS / 2,
@@ -118,8 +126,8 @@ describe('a worker’s desk', () => {
       ['clock-skew', { notBeforeMs: nowMs + HOUR_MS, notAfterMs: nowMs + 2 * HOUR_MS }],
       ['lease-expired', { notBeforeMs: nowMs - 2, notAfterMs: nowMs - 1 }],
       ['lease-too-long', { notAfterMs: nowMs + 2 * HOUR_MS }],
-      ['devices-taken', { devices: { cpus: 5, memoryMiB: 1, gpus: [] } }],
-      ['not-found', { devices: { cpus: 1, memoryMiB: 1, gpus: [2] } }],
+      ['devices-taken', { devices: { cpus: 5, memoryMiB: 1, gpus: 0 } }],
+      ['devices-taken', { devices: { cpus: 1, memoryMiB: 1, gpus: 3 } }],
     ] as const) {
       expect([code, await refusal(reserve(leaseOf(change)))]).toEqual([code, code])
     }
@@ -146,13 +154,25 @@ describe('a worker’s desk', () => {
   })
 
   test('gives a device to exactly one of two who order it at once', async () => {
-    const wish = () => leaseOf({ devices: { cpus: 1, memoryMiB: 1, gpus: [1] } })
+    const wish = () => leaseOf({ devices: { cpus: 1, memoryMiB: 1, gpus: 2 } })
     for (let round = 0; round < 20; round++) {
       const [one, two] = [wish(), wish()]
       const outcomes = await Promise.all([refusal(reserve(one)), refusal(reserve(two, bKey, bob))])
       expect(outcomes.toSorted()).toEqual(['accepted', 'devices-taken'])
       await Promise.allSettled([give({ kind: 'release', id: one.id }), give({ kind: 'release', id: two.id }, bob)])
     }
+  })
+
+  test('chooses GPUs that nobody has', async () => {
+    const gpus = async (lease = leaseOf({ devices: { cpus: 1, memoryMiB: 1, gpus: 1 } })) => [
+      lease.id,
+      (await reserve(lease)).gpus,
+    ]
+    const [[first, ...one], [, ...two]] = [await gpus(), await gpus()]
+    expect([one, two]).toEqual([[[0]], [[1]]])
+    expect(await refusal(reserve(leaseOf({ devices: { cpus: 1, memoryMiB: 1, gpus: 1 } })))).toBe('devices-taken')
+    await give({ kind: 'release', id: first as LeaseId })
+    expect((await gpus())[1]).toEqual([0])
   })
 
   test('lets nobody else look at, start, change or end a lease', async () => {
@@ -178,7 +198,7 @@ describe('a worker’s desk', () => {
     await amend({ seq: 2, members })
     expect(desk.leases()[0]?.lease.members).toEqual(members)
     expect(await refusal(amend({ seq: 2 }))).toBe('stale-statement')
-    expect(await refusal(amend({ seq: 3, devices: { cpus: 4, memoryMiB: 512, gpus: [] } }))).toBe('bad-statement')
+    expect(await refusal(amend({ seq: 3, devices: { cpus: 4, memoryMiB: 512, gpus: 0 } }))).toBe('bad-statement')
     expect(await refusal(amend({ seq: 3, notAfterMs: Date.now() + 2 * HOUR_MS }))).toBe('lease-too-long')
   })
 

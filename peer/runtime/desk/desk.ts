@@ -99,7 +99,10 @@ class LeaseDesk implements Desk {
   list(): readonly Grant[] {
     return [...this.#held.values()]
       .filter(({ isOpen }) => isOpen)
-      .map(({ lease, ports }) => ({ to: [lease.hirer, ...lease.members], ports: [ports, ports + BLOCK_PORTS - 1] }))
+      .map(({ lease, given: { ports } }) => ({
+        to: [lease.hirer, ...lease.members],
+        ports: [ports, ports + BLOCK_PORTS - 1],
+      }))
   }
 
   onChange(listener: () => void): () => void {
@@ -173,11 +176,15 @@ class LeaseDesk implements Desk {
     // from here to the entry nothing waits: of two orders at once the first gets it
     if (this.#stopping) throw new RopewalkError('draining', 'The peer stops')
     if (spent.has(lease.id)) throw new RopewalkError('lease-spent', 'That lease was used already')
-    const taken = this.#taken().map((held) => held.lease.devices)
-    const objection = objectionToDevices(lease.devices, taken, all)
+    const taken = this.#taken()
+    const objection = objectionToDevices(
+      lease.devices,
+      taken.map((held) => held.lease.devices),
+      all,
+    )
     if (objection !== undefined) throw objection
-    const ports = this.#freeBlock(used)
-    const held = new HeldLease(lease, ports, { host, logger, changed: () => this.#tell(), nowMs: Date.now() })
+    const given = { ports: this.#freeBlock(used), gpus: freeGpus(lease.devices.gpus, taken, all.gpus) }
+    const held = new HeldLease(lease, given, { host, logger, changed: () => this.#tell(), nowMs: Date.now() })
     this.#held.set(lease.id, held)
     spent.note(lease.id, lease.notAfterMs)
     await spent.kept() // or a restart would take it a second time
@@ -217,7 +224,7 @@ class LeaseDesk implements Desk {
 
   /** One that no lease has and where nobody listens, this peer itself above all: a lease closes its block to others. */
   #freeBlock(used: ReadonlySet<number>): number {
-    const held = new Set(this.#taken().map(({ ports }) => ports))
+    const held = new Set(this.#taken().map(({ given }) => given.ports))
     for (const port of used) held.add(port - (port % BLOCK_PORTS))
     const blocks = Array.from({ length: BLOCKS }, (_, index) => FIRST_BLOCK_PORT + index * BLOCK_PORTS)
     const free = blocks.find((ports) => !held.has(ports))
@@ -247,4 +254,12 @@ class LeaseDesk implements Desk {
   #tell(): void {
     for (const listener of [...this.#listeners]) listener()
   }
+}
+
+/** The lowest numbers that no lease has. */
+function freeGpus(count: number, taken: readonly HeldLease[], all: number): number[] {
+  const held = new Set(taken.flatMap(({ given }) => given.gpus))
+  return Array.from({ length: all }, (_, gpu) => gpu)
+    .filter((gpu) => !held.has(gpu))
+    .slice(0, count)
 }

@@ -10,13 +10,21 @@ export interface Commit {
   readonly head?: { readonly address: MeshAddress; readonly port: number } | undefined
 }
 
+/** What of this worker a lease got. */
+export interface Given {
+  /** First port of its block. */
+  readonly ports: number
+  /** Numbers of its GPUs. */
+  readonly gpus: readonly number[]
+}
+
 const ALIVE: readonly LeaseState[] = ['starting', 'running']
 
 /** One lease on this worker, from its reservation to its end. */
 export class HeldLease {
   /** The latest statement of it. */
   lease: Lease
-  readonly ports: number
+  readonly given: Given
   readonly #host: Host
   readonly #logger: Logger
   readonly #changed: () => void
@@ -29,9 +37,9 @@ export class HeldLease {
   #starting: Promise<Started> | undefined
   #ending: Promise<void> | undefined
 
-  constructor(lease: Lease, ports: number, use: { host: Host; logger: Logger; changed: () => void; nowMs: number }) {
+  constructor(lease: Lease, given: Given, use: { host: Host; logger: Logger; changed: () => void; nowMs: number }) {
     this.lease = lease
-    this.ports = ports
+    this.given = given
     this.#host = use.host
     this.#logger = use.logger.child({ lease: lease.id, cluster: lease.cluster })
     this.#changed = use.changed
@@ -39,7 +47,7 @@ export class HeldLease {
   }
 
   get standing(): LeaseStanding {
-    return { state: this.#state, ports: this.ports, rayNode: this.#rayNode, note: this.#note }
+    return { state: this.#state, ...this.given, rayNode: this.#rayNode, note: this.#note }
   }
 
   /** Whether its ports are open to its members. */
@@ -58,7 +66,7 @@ export class HeldLease {
     if (this.isOpen) return
     if (this.#state !== 'reserved') throw new RopewalkError('conflict', `The lease is ${this.#state}`)
     this.#go('starting', 'Ray is starting')
-    const what = { lease: this.lease, ports: this.ports, token, head }
+    const what = { lease: this.lease, ...this.given, token, head }
     this.#starting = this.#host.start(what, this.#abort.signal)
     this.#starting.then(
       (started) => this.#follow(started),

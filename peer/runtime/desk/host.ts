@@ -7,6 +7,8 @@ export interface Start {
   readonly lease: Lease
   /** First port of its block. */
   readonly ports: number
+  /** Numbers of its GPUs. */
+  readonly gpus: readonly number[]
   /** The cluster's secret. */
   readonly token: string
   /** Where the head listens; absent for the head itself. */

@@ -27,10 +27,7 @@ export function objectionToLease(lease: Lease, view: WorkerView): RopewalkError 
   if (!lease.members.includes(view.worker)) {
     return new RopewalkError('bad-statement', 'The lease does not name this worker among the members')
   }
-  if (
-    new Set(lease.members).size !== lease.members.length ||
-    new Set(lease.devices.gpus).size !== lease.devices.gpus.length
-  ) {
+  if (new Set(lease.members).size !== lease.members.length) {
     return new RopewalkError('bad-statement', 'The lease names something twice')
   }
   if (lease.notAfterMs <= lease.notBeforeMs)
@@ -70,10 +67,8 @@ export function objectionToDevices(
   capacity: Capacity,
 ): RopewalkError | undefined {
   const sum = (of: (devices: LeasedDevices) => number) => leased.reduce((all, devices) => all + of(devices), 0)
-  const unknown = wanted.gpus.find((gpu) => gpu >= capacity.gpus)
-  if (unknown !== undefined) return new RopewalkError('not-found', `This worker has no GPU ${unknown}`)
-  const taken = wanted.gpus.find((gpu) => leased.some(({ gpus }) => gpus.includes(gpu)))
-  if (taken !== undefined) return new RopewalkError('devices-taken', `GPU ${taken} is leased to somebody else`)
+  const gpus = capacity.gpus - sum((devices) => devices.gpus)
+  if (wanted.gpus > gpus) return new RopewalkError('devices-taken', `${gpus} of ${capacity.gpus} GPUs are free here`)
   const cpus = capacity.cpus - sum((devices) => devices.cpus)
   if (wanted.cpus > cpus) return new RopewalkError('devices-taken', `${cpus} of ${capacity.cpus} cores are free here`)
   const memoryMiB = capacity.memoryMiB - sum((devices) => devices.memoryMiB)

@@ -41,12 +41,12 @@ export function candidates(members: readonly Member[], wish: Wish): Member[] {
     .map(({ member }) => member)
 }
 
-/** What of a worker is leased for a wish. Which GPUs are free the worker alone knows: those with high numbers go last. */
+/** What of a worker is leased for a wish. */
 export function devicesFor(offer: Offer, wish: Wish): LeasedDevices {
   return {
     cpus: wish.cpus ?? offer.cpus,
     memoryMiB: wish.memoryMiB ?? Math.max(1, Math.floor(offer.memoryMiB * MEMORY_SHARE)),
-    gpus: Array.from({ length: wish.gpus ?? offer.gpus.length }, (_, index) => index),
+    gpus: wish.gpus ?? offer.gpus.length,
   }
 }
 

@@ -184,14 +184,13 @@ export class Cluster {
   async #reserveOne(member: Member, members: readonly NodeId[], refusals: string[]): Promise<Worker | undefined> {
     const offer = member.record?.offer
     if (offer === undefined) return undefined
-    const devices = devicesFor(offer, this.#wish)
     const worker = {
       nodeId: member.nodeId,
       lease: leaseIdOf(randomBytes(16)),
       role: 'worker' as const,
       ports: 0,
       seq: 0,
-      devices: { ...devices, gpus: [...devices.gpus] },
+      devices: devicesFor(offer, this.#wish),
     }
     try {
       return await this.#leases.reserve(worker, members)

@@ -49,7 +49,7 @@ export function rayCommand(node: RayNode): string[] {
     `--min-worker-port=${ports + firstWorker}`,
     `--max-worker-port=${ports + lastWorker}`,
     `--num-cpus=${Math.min(devices.cpus, MOST_CPUS)}`,
-    `--num-gpus=${devices.gpus.length}`,
+    `--num-gpus=${devices.gpus}`,
     `--memory=${Math.max(1, devices.memoryMiB - memory) * MIB}`,
     `--object-store-memory=${memory * MIB}`,
   ]

@@ -5,7 +5,7 @@ import { rayCommand } from './command.ts'
 import { rayEnvironment } from './environment.ts'
 import { parseNodeId } from './ready.ts'
 
-const devices = { cpus: 2, memoryMiB: 4_096, gpus: [1] }
+const devices = { cpus: 2, memoryMiB: 4_096, gpus: 1 }
 
 test('all ports that Ray is given are in the block, and no two are one', () => {
   fc.assert(
