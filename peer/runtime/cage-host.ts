@@ -52,7 +52,12 @@ export function createCageHost({ folder, mesh }: CageHostOptions, cages: Cages):
         },
         { signal },
       )
-      return { ready: awaitRay(cage, node, { signal }), ended: cage.ended, stop: () => cage.stop() }
+      return {
+        ready: awaitRay(cage, node, { signal }),
+        ended: cage.ended,
+        ownPorts: () => cage.ownPorts(),
+        stop: () => cage.stop(),
+      }
     },
   }
 }

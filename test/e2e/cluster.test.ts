@@ -27,6 +27,12 @@ const access = async (): Promise<{ environment: Record<string, string> }> =>
 const addressOf = async (name: string) =>
   (await cluster()).workers.find((worker) => worker.name === name)?.address ?? ''
 
+/** Which of these TCP ports take a connection from there. */
+const scan = async (from: string, address: string, ports: readonly string[]) =>
+  (await mesh.node(from).exec('python3', [join(PROGRAMS, 'scan.py'), address, ...ports])).stdout
+    .split('\n')
+    .filter(Boolean)
+
 /** Processes, rules, control groups and folders of leases on a worker: what must be as before when they are over. */
 async function tracesOn(name: string): Promise<string> {
   const look = `ps -eo args= | grep -E 'ray|raylet|bwrap|keeper' | grep -v grep | sort; nft list tables | grep -v ropewalk-trial; ls /dev/shm`
@@ -115,6 +121,18 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     expect([again.code, again.stdout]).toEqual([7, submitted.stdout])
   }, 90_000)
 
+  test('lets nodes meet on ports that they choose themselves, and nobody else', async () => {
+    const job = mesh.spawn('engineer', ['job', 'submit', '--working-dir', PROGRAMS, '--', 'python', 'rendezvous.py'])
+    await job.says(/met on \S+ after/)
+    const [, address = '', port = '', seconds] = /met on (\S+):(\d+) after (\S+) s/.exec(job.output()) ?? []
+    console.log(`two nodes met on a port of their own after ${seconds} s`)
+    expect(Number(port)).toBeGreaterThan(23_000)
+    expect(await scan('relay', address, [port])).toEqual([])
+    const { jobs } = await mesh.json<{ jobs: JobView[] }>('engineer', ['job', 'list'])
+    await engineer('job', 'stop', jobs.find(({ entrypoint }) => entrypoint.includes('rendezvous'))?.id ?? '')
+    expect((await job.ended).code).not.toBe(0)
+  }, 60_000)
+
   test('refuses outsiders on the LAN, and members that are not in it, on every port that Ray listens on', async () => {
     await engineer('cluster', 'remove-worker', 'one', THIRD)
     const { stdout } = await mesh.node(HEAD).exec('ss', ['-Hltnp'])
@@ -122,16 +140,12 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     const others = stdout.split('\n').filter((line) => !line.includes('"MainThread"'))
     const ports = [...new Set(others.flatMap((line) => /:(\d+)\s/.exec(line)?.[1] ?? []))]
     expect(ports.length).toBeGreaterThan(8)
-    const scan = async (from: string, address: string) =>
-      (await mesh.node(from).exec('python3', [join(PROGRAMS, 'scan.py'), address, ...ports])).stdout
-        .split('\n')
-        .filter(Boolean)
     const own = mesh.node(HEAD).address
     const inMesh = await addressOf(HEAD)
-    expect((await scan(OTHER, inMesh)).length).toBeGreaterThan(4)
-    expect(await scan('home-a', own)).toEqual([])
-    expect(await scan(THIRD, inMesh)).toEqual([])
-    expect(await scan('relay', inMesh)).toEqual([])
+    expect((await scan(OTHER, inMesh, ports)).length).toBeGreaterThan(4)
+    expect(await scan('home-a', own, ports)).toEqual([])
+    expect(await scan(THIRD, inMesh, ports)).toEqual([])
+    expect(await scan('relay', inMesh, ports)).toEqual([])
   }, 60_000)
 
   test('lets the hirer’s laptop in by a stream, and nobody else', async () => {

@@ -144,7 +144,8 @@ export class MeshWorld implements AsyncDisposable {
   }
 
   spawn(name: string, args: readonly string[], options: SpawnOptions = {}): LabProcess {
-    return this.node(name).spawn(process.execPath, [ROPEWALK, ...args, '--state', this.state(name)], options)
+    const env = { ...process.env, ROPEWALK_STATE: this.state(name) }
+    return this.node(name).spawn(process.execPath, [ROPEWALK, ...args], { ...options, env })
   }
 
   async json<T>(name: string, args: readonly string[]): Promise<T> {

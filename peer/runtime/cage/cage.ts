@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import type { LeaseId } from '@ropewalk/shared/runtime'
+import { BLOCK_PORTS, type LeaseId } from '@ropewalk/shared/runtime'
+import { listeningSockets } from '../socket-table.ts'
 import type { Cage, CageAnswer, CageEnd, ExecOptions } from './face.ts'
 import { endLease, KEEPER } from './keeper.ts'
 import { runProgram } from './program.ts'
@@ -17,6 +18,10 @@ const KEEPER_TIMEOUT_MS = 60_000
 export interface CageParts {
   readonly id: LeaseId
   readonly folder: string
+  /** Its own user; null where leases share one. */
+  readonly user: number | null
+  /** First port of its block. */
+  readonly ports: number
   /** Its keeper, with the five pipes of keeper.sh. */
   readonly keeper: ChildProcess
   /** Words before every command inside. */
@@ -80,6 +85,13 @@ export class KeptCage implements Cage {
       ended.catch(() => {})
       broken.abort()
     })
+  }
+
+  async ownPorts(): Promise<readonly number[]> {
+    const { user, ports } = this.#parts
+    if (user === null) return []
+    const inBlock = (port: number) => port >= ports && port < ports + BLOCK_PORTS
+    return (await listeningSockets()).filter((one) => one.user === user && !inBlock(one.port)).map(({ port }) => port)
   }
 
   stop(): Promise<void> {

@@ -111,6 +111,8 @@ class FolderOfCages implements Cages {
       return new KeptCage({
         id,
         folder,
+        user,
+        ports,
         keeper,
         entering,
         env: environment(spec.env),

@@ -3,6 +3,7 @@ import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LeaseId } from '@ropewalk/shared/runtime'
 import type { CageDevices } from './face.ts'
+import { trialName } from './trial-name.ts'
 
 const CONTROLLERS = ['cpu', 'memory', 'pids'] as const
 
@@ -107,7 +108,7 @@ async function writable(split: GroupPlaces['split']): Promise<GroupPlaces['split
 
 /** A permission of the file system says little here: only the kernel knows. */
 async function mayMake(folder: string): Promise<boolean> {
-  const trial = join(folder, `ropewalk-trial-${process.pid}`)
+  const trial = join(folder, trialName())
   try {
     await access(folder, constants.W_OK)
     await mkdir(trial)

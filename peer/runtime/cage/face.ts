@@ -63,6 +63,8 @@ export interface Cage {
    * @throws RopewalkError `timeout`, `aborted`, `not-running`
    */
   exec(command: readonly string[], options: ExecOptions): Promise<CageAnswer>
+  /** TCP ports outside of its block that its processes listen on; none where its user is not its own. */
+  ownPorts(): Promise<readonly number[]>
   /** SIGKILL to everything. Resolves when nothing is left: processes, port rules, control groups, folder. Idempotent. */
   stop(): Promise<void>
   /** Its `/tmp` on this machine. The lease's processes write there: a link in it may lead anywhere, follow none. */

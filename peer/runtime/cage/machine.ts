@@ -8,6 +8,7 @@ import { findGroupPlaces, type GroupPlaces } from './control-groups.ts'
 import { portRules } from './port-rules.ts'
 import { runProgram } from './program.ts'
 import { FIXED_WORDS, topFolders } from './sandbox.ts'
+import { trialName } from './trial-name.ts'
 
 /** What this machine has for cages; it does not change while we run. */
 export interface Machine {
@@ -39,10 +40,10 @@ export function nftGroup(folder: string): string {
 }
 
 async function socketsAreKnown(unified: string): Promise<boolean> {
-  const folder = join(unified, `ropewalk-trial-rules-${process.pid}`)
+  const folder = join(unified, trialName())
   await mkdir(folder)
   try {
-    const table = `ropewalk-trial-${process.pid}`
+    const table = trialName()
     const rules = portRules({ table, ports: FIRST_BLOCK_PORT, mesh: 'lo', user: 0, group: nftGroup(folder) })
     return (
       (await runProgram(['nft', '--check', '--file', '-'], { input: rules, timeoutMs: TOOL_TIMEOUT_MS })).code === 0
@@ -62,7 +63,7 @@ export async function cageRefusal(): Promise<RopewalkError | undefined> {
 }
 
 async function tryRules(): Promise<RopewalkError | undefined> {
-  const table = `ropewalk-trial-${process.pid}`
+  const table = trialName()
   const rules = portRules({ table, ports: FIRST_BLOCK_PORT, mesh: 'lo', user: 0, group: null })
   const said = await attempt(['nft', '--check', '--file', '-'], 'nftables', rules)
   return said === undefined || said instanceof RopewalkError ? said : forbidden('the ports of a lease be closed', said)

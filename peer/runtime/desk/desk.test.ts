@@ -33,6 +33,9 @@ const memberOf = (key: SigningKey, name: string, rights: Member['rights'] = ['hi
 const [aKey, bKey] = [generateSigningKey(), generateSigningKey()]
 const [alice, bob] = [memberOf(aKey, 'alice'), memberOf(bKey, 'bob')]
 
+/** What the program listens on, as far as its host knows. */
+let own: readonly number[] = []
+
 /** A program of this machine in Ray's place: alive at once, and stubborn until it is killed. */
 const sleeps: Host = {
   check: async () => undefined,
@@ -43,6 +46,7 @@ const sleeps: Host = {
     return {
       ready: Promise.resolve(String(child.pid)),
       ended: ended.then(() => ({ tail: 'killed' })),
+      ownPorts: async () => own,
       stop: async () => {
         child.kill('SIGKILL')
         await ended
@@ -173,6 +177,26 @@ describe('a worker’s desk', () => {
     expect(await refusal(reserve(leaseOf({ devices: { cpus: 1, memoryMiB: 1, gpus: 1 } })))).toBe('devices-taken')
     await give({ kind: 'release', id: first as LeaseId })
     expect((await gpus())[1]).toEqual([0])
+  })
+
+  test('opens what it listens on by its own choice, as long as it does', async () => {
+    const lease = leaseOf()
+    const { ports } = await reserve(lease)
+    await give({ kind: 'commit', id: lease.id, token })
+    const opened = () => desk.list().map((grant) => grant.ports)
+    own = [40_001, 40_000, 40_001]
+    await vi.waitUntil(() => opened().length > 1, 2_000)
+    expect(opened()).toEqual([
+      [ports, ports + 99],
+      [40_000, 40_000],
+      [40_001, 40_001],
+    ])
+    own = []
+    await vi.waitUntil(() => opened().length === 1, 2_000)
+    own = Array.from({ length: 1_000 }, (_, index) => 30_000 + index)
+    await vi.waitUntil(() => opened().length > 1, 2_000)
+    expect(opened().length).toBe(1 + 256)
+    own = []
   })
 
   test('lets nobody else look at, start, change or end a lease', async () => {

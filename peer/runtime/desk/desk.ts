@@ -16,11 +16,11 @@ import {
   openLease,
 } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../../discovery/index.ts'
+import { usedPorts } from '../socket-table.ts'
 import { HeldLease } from './held-lease.ts'
 import type { Host } from './host.ts'
 import { type Capacity, objectionToAmendment, objectionToDevices, objectionToLease } from './objection.ts'
 import type { SpentLeases } from './spent.ts'
-import { usedPorts } from './used-ports.ts'
 
 const TICK_MS = 500
 /** How long a question about a lease waits for news, in ms. */
@@ -99,10 +99,11 @@ class LeaseDesk implements Desk {
   list(): readonly Grant[] {
     return [...this.#held.values()]
       .filter(({ isOpen }) => isOpen)
-      .map(({ lease, given: { ports } }) => ({
-        to: [lease.hirer, ...lease.members],
-        ports: [ports, ports + BLOCK_PORTS - 1],
-      }))
+      .flatMap(({ lease, given: { ports }, opened }) => {
+        const to = [lease.hirer, ...lease.members]
+        const ranges: (readonly [number, number])[] = [[ports, ports + BLOCK_PORTS - 1], ...opened.map(single)]
+        return ranges.map((range) => ({ to, ports: range }))
+      })
   }
 
   onChange(listener: () => void): () => void {
@@ -242,6 +243,7 @@ class LeaseDesk implements Desk {
     for (const [id, held] of this.#held) {
       const why = held.objection(nowMs)
       if (why !== undefined) void held.end(why)
+      void held.lookForPorts()
       if (held.standing.state !== 'over') continue
       const overAtMs = this.#overAtMs.get(id) ?? nowMs
       this.#overAtMs.set(id, overAtMs)
@@ -254,6 +256,10 @@ class LeaseDesk implements Desk {
   #tell(): void {
     for (const listener of [...this.#listeners]) listener()
   }
+}
+
+function single(port: number): readonly [number, number] {
+  return [port, port]
 }
 
 /** The lowest numbers that no lease has. */

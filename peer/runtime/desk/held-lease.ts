@@ -18,6 +18,9 @@ export interface Given {
   readonly gpus: readonly number[]
 }
 
+/** Most ports that are opened for a lease beside its block. */
+const MAX_OWN_PORTS = 256
+
 const ALIVE: readonly LeaseState[] = ['starting', 'running']
 
 /** One lease on this worker, from its reservation to its end. */
@@ -34,6 +37,8 @@ export class HeldLease {
   #state: LeaseState = 'reserved'
   #note: string | undefined
   #rayNode: string | undefined
+  #opened: readonly number[] = []
+  #looking = false
   #starting: Promise<Started> | undefined
   #ending: Promise<void> | undefined
 
@@ -48,6 +53,14 @@ export class HeldLease {
 
   get standing(): LeaseStanding {
     return { state: this.#state, ...this.given, rayNode: this.#rayNode, note: this.#note }
+  }
+
+  /**
+   * Ports outside of its block that it listens on. Libraries for distributed training (gloo, NCCL) choose free ones
+   * and tell each other; they are opened to the lease's members like its block.
+   */
+  get opened(): readonly number[] {
+    return this.#opened
   }
 
   /** Whether its ports are open to its members. */
@@ -78,6 +91,23 @@ export class HeldLease {
   amend(lease: Lease): void {
     this.lease = lease
     this.#changed()
+  }
+
+  /** Sees which ports it listens on by now. */
+  async lookForPorts(): Promise<void> {
+    if (this.#looking || !this.isOpen) return
+    this.#looking = true
+    try {
+      const found = (await (await this.#starting)?.ownPorts()) ?? []
+      const ports = [...new Set(found)].sort((a, b) => a - b).slice(0, MAX_OWN_PORTS)
+      if (!this.isOpen || String(ports) === String(this.#opened)) return
+      this.#opened = ports
+      this.#changed()
+    } catch (error) {
+      this.#logger.debug('its own ports are not known', { error })
+    } finally {
+      this.#looking = false
+    }
   }
 
   /** Ends it; resolves when nothing of it is left. */

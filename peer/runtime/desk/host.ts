@@ -21,6 +21,8 @@ export interface Started {
   readonly ready: Promise<string>
   /** Settles when everything of it has ended, with the last lines that it wrote. */
   readonly ended: Promise<{ readonly tail: string }>
+  /** TCP ports outside of its block that it listens on by its own choice; none where that cannot be told. */
+  ownPorts(): Promise<readonly number[]>
   /** Ends it; resolves when nothing of it is left. */
   stop(): Promise<void>
 }

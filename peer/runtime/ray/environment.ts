@@ -23,6 +23,8 @@ export function rayEnvironment(options: RayEnvironmentOptions): Record<string, s
     RAY_USAGE_STATS_ENABLED: '0',
     // A path of the mesh may be repaired for minutes: nodes wait that long for their head.
     RAY_gcs_rpc_server_reconnect_timeout_s: '600',
+    // gRPC would close a connection (keepalive, TCP_USER_TIMEOUT) after 20 s without an answer, and Ray fail what is on it.
+    RAY_grpc_keepalive_timeout_ms: '90000',
     AUTOSCALER_METRIC_PORT: String(rayPort(ports, 'autoscalerMetrics')),
     DASHBOARD_METRIC_PORT: String(rayPort(ports, 'dashboardMetrics')),
     // On workers; on the head a job says itself where Serve listens, by default on port 8000 of the loopback interface.
