@@ -16,7 +16,7 @@ import {
   openLease,
 } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../../discovery/index.ts'
-import { usedPorts } from '../socket-table.ts'
+import { usedPorts } from '../sockets/index.ts'
 import { HeldLease } from './held-lease.ts'
 import type { Host } from './host.ts'
 import { type Capacity, objectionToAmendment, objectionToDevices, objectionToLease } from './objection.ts'

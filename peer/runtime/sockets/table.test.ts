@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { listeningSockets, rowsOf, usedPorts } from './socket-table.ts'
+import { listeningSockets, rowsOf, usedPorts } from './table.ts'
 
 const TABLE = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 700001        0 12345 1 0000000000000000 100 0 0 10 0

@@ -1,0 +1,1 @@
+export { listeningSockets, usedPorts } from './table.ts'
