@@ -3,6 +3,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Service, serviceSchema } from '@ropewalk/shared/policy'
 import type { Handlers, OpenedStream } from './api/index.ts'
 import type { Member } from './discovery/index.ts'
+import { jobHandlers } from './job-handlers.ts'
 import type { Rooms } from './rooms.ts'
 import { relaysOf } from './routes.ts'
 import { runtimeHandlers } from './runtime-handlers.ts'
@@ -18,6 +19,7 @@ export function localHandlers(rooms: Rooms, shutdown: () => void): Handlers<type
   const { discovery, services, tunnels, mesh } = rooms
   return {
     ...runtimeHandlers(discovery, rooms.runtime),
+    ...jobHandlers(rooms.runtime.jobs),
     status: async () => status(rooms),
     peers: async ({ query }) => {
       const { items, nextCursor } = pageOf(discovery.members(), ({ nodeId }) => nodeId, query)

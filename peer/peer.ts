@@ -9,6 +9,7 @@ import { createLocalServer } from './api/index.ts'
 import { createConnectivity } from './connectivity/index.ts'
 import { createDiscovery, type Discovery } from './discovery/index.ts'
 import { followMembers } from './follow-members.ts'
+import { jobBytes } from './job-handlers.ts'
 import { localHandlers, openLocalStream } from './local-handlers.ts'
 import { type Membership, prepareMembership } from './membership.ts'
 import { createMeshNetwork, createNames, openMeshDevice } from './network/index.ts'
@@ -202,6 +203,7 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
       { doors: options.doors },
       {
         handlers: localHandlers(rooms, dependencies.shutdown),
+        jobBytes: jobBytes(runtime.jobs),
         openStream: (query, signal) => openLocalStream(rooms, query, signal),
         logger: logger.child({ room: 'api' }),
       },

@@ -3,7 +3,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { rayPort } from '@ropewalk/shared/runtime'
 import type { Handlers } from './api/index.ts'
 import type { Discovery, Member } from './discovery/index.ts'
-import type { Cluster, Runtime } from './runtime/index.ts'
+import { type Cluster, headOf, type Runtime } from './runtime/index.ts'
 
 const version = 1 as const
 
@@ -57,25 +57,19 @@ export function runtimeHandlers(discovery: Discovery, runtime: Runtime): Handler
       return { version, done: true, untold: [...untold] }
     },
     clusterAccess: async ({ params }) => {
-      const { record, head, phase } = clusters.named(params.cluster)
-      const member = head === undefined ? undefined : discovery.member(head.nodeId)
-      if (head === undefined || member === undefined || phase === 'creating') {
-        throw new RopewalkError('conflict', `The cluster ${record.name} has no head now`, {
-          hint: `ropewalk cluster show ${record.name}`,
-        })
-      }
+      const { member, ports, token } = headOf(clusters.named(params.cluster), discovery)
       return {
         version,
-        name: record.name,
+        name: params.cluster,
         head: {
           name: member.name,
           nodeId: member.nodeId,
           address: member.addresses.v4,
-          gcsPort: rayPort(head.ports, 'gcs'),
-          dashboardPort: rayPort(head.ports, 'dashboard'),
-          clientPort: rayPort(head.ports, 'clientServer'),
+          gcsPort: rayPort(ports, 'gcs'),
+          dashboardPort: rayPort(ports, 'dashboard'),
+          clientPort: rayPort(ports, 'clientServer'),
         },
-        token: record.token,
+        token,
       }
     },
   }

@@ -1,3 +1,4 @@
+export type { JobBytes, SentPackage } from './job-bytes.ts'
 export {
   createLocalServer,
   type LocalDoor,
@@ -5,4 +6,5 @@ export {
   type LocalServerOptions,
 } from './local-server.ts'
 export { addManners, type Caller, type HandlerInput, type Handlers, type MountOptions, mount } from './mount.ts'
+export { addOpenApi, type Described } from './openapi.ts'
 export type { OpenedStream } from './stream-gate.ts'

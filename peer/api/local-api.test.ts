@@ -4,50 +4,31 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { peerApi } from '@ropewalk/shared/api'
+import { peerApi } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLocalClient, findSocket } from '../client/index.ts'
-import { createLocalServer, type Handlers, type OpenedStream } from './index.ts'
+import { createLocalServer, type Handlers, type JobBytes, type OpenedStream } from './index.ts'
 
 const unused = async () => {
   throw new RopewalkError('unsupported')
 }
 
 const handlers: Handlers<typeof peerApi> = {
-  status: unused,
-  peers: unused,
+  ...(Object.fromEntries(Object.keys(peerApi).map((name) => [name, unused])) as unknown as Handlers<typeof peerApi>),
   peer: async ({ params }) => {
     throw new RopewalkError('unknown-peer', `No member is called ${params.peer}`, { hint: 'ropewalk peers' })
   },
-  paths: unused,
   ping: async ({ body }) => ({ version: 1, peer: body.peer, address: 'fd00::1', rttMs: 1, path: 'direct' }),
-  services: unused,
   expose: async ({ body }) => ({ version: 1, service: body }),
-  unexpose: unused,
   topology: async () => {
     throw new Error('a bug')
   },
-  streams: unused,
-  endStream: unused,
-  revoke: unused,
-  setPolicy: unused,
-  admitStock: unused,
-  runtime: unused,
-  measureLink: unused,
   shutdown: async () => ({ version: 1, done: true }),
-  devices: unused,
-  leases: unused,
-  clusters: unused,
-  cluster: unused,
-  createCluster: unused,
-  extendCluster: unused,
-  addWorker: unused,
-  removeWorker: unused,
-  deleteCluster: unused,
-  clusterAccess: unused,
 }
+const jobBytes: JobBytes = { readLog: unused, putPackage: unused }
+const rest = { handlers, jobBytes, logger: silentLogger }
 
 /** Answers what it was sent, once the sender has ended: shows that half-close passes. */
 function echoAtEnd(): OpenedStream {
@@ -77,8 +58,7 @@ describe('the local API', () => {
         ],
       },
       {
-        handlers,
-        logger: silentLogger,
+        ...rest,
         openStream: async ({ peer }) => {
           if (peer === 'nobody') throw new RopewalkError('not-exposed', 'nobody exposes nothing')
           return echoAtEnd()
@@ -156,7 +136,7 @@ describe('a socket file', () => {
     const folder = await mkdtemp(join(tmpdir(), 'api-'))
     const path = join(folder, 'control.sock')
     const options = { doors: [{ path, mode: 0o600, scopes: ['read'] as const }] }
-    const make = () => createLocalServer(options, { handlers, logger: silentLogger, openStream: unused })
+    const make = () => createLocalServer(options, { ...rest, openStream: unused })
     await writeFile(path, '')
     const first = make()
     await first.start()
@@ -177,7 +157,7 @@ describe('a socket file', () => {
     const long = join(folder, 'x'.repeat(100))
     const server = createLocalServer(
       { doors: [{ path: long, mode: 0o600, scopes: [] }] },
-      { handlers, logger: silentLogger, openStream: unused },
+      { ...rest, openStream: unused },
     )
     await expect(server.start()).rejects.toMatchObject({ code: 'path-too-long' })
     await rm(folder, { recursive: true })

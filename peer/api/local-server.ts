@@ -9,8 +9,23 @@ import type { Logger } from '@ropewalk/shared/logger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { SOCKET_PATH_LIMIT_BYTES } from '../client/index.ts'
 import { makeFolder } from '../make-folder.ts'
+import { addJobBytes, type JobBytes } from './job-bytes.ts'
 import { addManners, type Handlers, mount } from './mount.ts'
+import { addOpenApi, type Described } from './openapi.ts'
 import { type OpenedStream, streamGate } from './stream-gate.ts'
+
+/** For a whole request: a package of 100 MiB goes no faster than the link to the cluster, in ms. */
+const REQUEST_TIMEOUT_MS = 3_600_000
+const HEADERS_TIMEOUT_MS = 30_000
+
+const DESCRIBED: Described = {
+  title: 'ropewalk peer',
+  version: '1',
+  description:
+    'This peer, the network as it knows it, and the clusters that it hired, over a unix socket of this machine.',
+  callers: 'socket',
+  schemas: {},
+}
 
 /** A door of the peer: who can open the socket file has its scopes. */
 export interface LocalDoor {
@@ -27,6 +42,7 @@ export interface LocalServerOptions {
 
 export interface LocalServerDependencies {
   readonly handlers: Handlers<typeof peerApi>
+  readonly jobBytes: JobBytes
   /** Opens a stream to a member's service. @throws RopewalkError with the reason */
   readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<OpenedStream>
   readonly logger: Logger
@@ -48,17 +64,21 @@ export function createLocalServer(options: LocalServerOptions, dependencies: Loc
 
 async function open(
   door: LocalDoor,
-  { handlers, openStream, logger }: LocalServerDependencies,
+  { handlers, jobBytes, openStream, logger }: LocalServerDependencies,
 ): Promise<FastifyInstance> {
   if (Buffer.byteLength(door.path) > SOCKET_PATH_LIMIT_BYTES) {
     throw new RopewalkError('path-too-long', `The socket path ${door.path} is over ${SOCKET_PATH_LIMIT_BYTES} bytes`, {
       hint: 'use a shorter --state folder',
     })
   }
-  const app = Fastify({ forceCloseConnections: true, bodyLimit: 2 << 20, requestTimeout: 30_000 })
+  const app = Fastify({ forceCloseConnections: true, bodyLimit: 2 << 20, requestTimeout: REQUEST_TIMEOUT_MS })
   addManners(app, logger)
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS
   const caller = { actor: `socket ${door.path}`, scopes: new Set(door.scopes) }
-  mount(app, { contract: peerApi, handlers, authorize: () => caller })
+  await addOpenApi(app, DESCRIBED)
+  const authorize = () => caller
+  mount(app, { contract: peerApi, handlers, authorize })
+  addJobBytes(app, { bytes: jobBytes, authorize, logger })
   const upgraded = new Set<Socket>()
   app.server.on('upgrade', streamGate({ openStream, allowed: caller.scopes.has('stream'), upgraded, logger }))
   app.addHook('preClose', async () => {

@@ -24,11 +24,13 @@ export type Handlers<C extends Contract> = {
   readonly [K in keyof C]: (input: HandlerInput<C[K]>, caller: Caller) => Promise<z.output<C[K]['answer']>>
 }
 
+/** Proves who asks. @throws RopewalkError `unauthenticated` */
+export type Authorize = (request: FastifyRequest) => Promise<Caller> | Caller
+
 export interface MountOptions<C extends Contract> {
   readonly contract: C
   readonly handlers: Handlers<C>
-  /** Proves who asks. @throws RopewalkError `unauthenticated` */
-  readonly authorize: (request: FastifyRequest) => Promise<Caller> | Caller
+  readonly authorize: Authorize
 }
 
 /** Gives a Fastify app the product's manners: zod schemas, problem+json for every error, the log of what is a bug. */
@@ -66,19 +68,22 @@ export function mount<const C extends Contract>(app: FastifyInstance, options: M
         ...(endpoint.body === undefined ? {} : { body: endpoint.body }),
         response: { 200: endpoint.answer },
       },
-      onRequest: async (request) => {
-        const caller = await options.authorize(request)
-        if (!caller.scopes.has(endpoint.scope)) {
-          throw new RopewalkError('forbidden', `That needs the scope ${endpoint.scope}`)
-        }
-        request.caller = caller
-      },
+      onRequest: allow(endpoint.scope, options.authorize),
       handler: async (request) => {
         const { params, query, body, caller } = request
         if (caller === undefined) throw new RopewalkError('unauthenticated')
         return await handler({ params, query, body }, caller)
       },
     })
+  }
+}
+
+/** The hook that lets nobody in without this scope. */
+export function allow(scope: Scope, authorize: Authorize): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    const caller = await authorize(request)
+    if (!caller.scopes.has(scope)) throw new RopewalkError('forbidden', `That needs the scope ${scope}`)
+    request.caller = caller
   }
 }
 

@@ -12,6 +12,8 @@ import {
   type Via,
 } from '@ropewalk/shared/api'
 import { fromProblem, RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import { type LogWanted, type PackageWanted, putPackage, readLog } from './job-bytes.ts'
+import { notRunning } from './not-running.ts'
 
 /** The kernel's limit for the path of a unix socket, without the closing zero. */
 export const SOCKET_PATH_LIMIT_BYTES = 107
@@ -23,6 +25,10 @@ export interface LocalClient {
   readonly api: Client<typeof peerApi>
   /** Opens a stream to a member's service; its bytes are the service's. @throws RopewalkError with the reason */
   openStream(wanted: StreamWanted): Promise<Socket>
+  /** A job's log as it comes. Throws RopewalkError; `stream-reset` for one that was cut. */
+  readLog(wanted: LogWanted): AsyncIterable<Uint8Array>
+  /** Brings a packed working directory to a cluster. @throws RopewalkError */
+  putPackage(wanted: PackageWanted): Promise<void>
 }
 
 export interface StreamWanted {
@@ -60,6 +66,8 @@ export function createLocalClient(socketPath: string, options: { readonly timeou
   return {
     api: createClient(peerApi, { fetch: unixFetch(socketPath), ...options }),
     openStream: (wanted) => openStream(socketPath, wanted),
+    readLog: (wanted) => readLog(socketPath, wanted),
+    putPackage: (wanted) => putPackage(socketPath, wanted),
   }
 }
 
@@ -83,13 +91,6 @@ function unixFetch(socketPath: string): FetchLike {
       sent.on('error', (error) => reject(notRunning(error)))
       sent.end(body)
     })
-}
-
-/** A socket file without a listener is what a killed peer leaves behind. */
-function notRunning(error: Error): Error {
-  const code = 'code' in error ? error.code : undefined
-  if (code !== 'ECONNREFUSED' && code !== 'ENOENT') return error
-  return new RopewalkError('not-running', 'No peer is running here', { hint: 'ropewalk up', cause: error })
 }
 
 function openStream(socketPath: string, wanted: StreamWanted): Promise<Socket> {

@@ -8,6 +8,7 @@ import type { Discovery } from '../discovery/index.ts'
 import type { State } from '../state/index.ts'
 import { createCages } from './cage/index.ts'
 import { createCageHost } from './cage-host.ts'
+import { type ClusterJobs, createClusterJobs } from './cluster-jobs.ts'
 import { createDesk, type Desk, openSpentLeases } from './desk/index.ts'
 import {
   answerSpeed,
@@ -45,6 +46,7 @@ export interface Runtime extends Startable {
   readonly desk: Desk
   /** Started by itself, when streams can be opened. */
   readonly clusters: Clusters
+  readonly jobs: ClusterJobs
   readonly offer: OfferKeeper
   /** Takes an order's stream from a member. */
   takeOrder(stream: Duplex, from: NodeId): void
@@ -106,6 +108,7 @@ export async function createRuntime(options: RuntimeOptions, dependencies: Runti
   return {
     desk,
     clusters,
+    jobs: createClusterJobs({ clusters, discovery, open, logger: logger.child({ room: 'jobs' }) }),
     offer,
     takeOrder(stream, from) {
       const member = discovery.member(from)

@@ -46,6 +46,20 @@ describe('the API', () => {
     expect((await ask({ url: '/api/v1/relays' })).json().relays).toEqual([])
   })
 
+  test('says who knows clusters and jobs, and describes none of them', async () => {
+    for (const url of ['/api/v1/clusters', '/api/v1/jobs/raysubmit_1/logs', '/api/v1/leases']) {
+      const answer = (await ask({ url })).json()
+      expect(answer).toMatchObject({
+        status: 404,
+        code: 'not-found',
+        detail: expect.stringContaining('peer that hired'),
+      })
+      expect(answer.hint).toContain('ropewalk cluster list')
+    }
+    expect(Object.keys(api.document.paths).filter((path) => /cluster|job|lease/.test(path))).toEqual([])
+    expect(Object.keys(api.document.paths)).toContain('/api/v1/devices')
+  })
+
   test('shows tunnels and ends one', async () => {
     relay.streams.set('s1', stream('s1'))
     expect((await ask({ url: '/api/v1/tunnels/agents' })).json().agents).toHaveLength(1)

@@ -1,20 +1,8 @@
-import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import { addOpenApi } from '@ropewalk/peer/api'
 import { API_PREFIX } from '@ropewalk/shared/api'
-import { PROBLEM_TYPE } from '@ropewalk/shared/errors'
 import { deltaSchema, snapshotSchema } from '@ropewalk/shared/topology'
 import type { FastifyInstance } from 'fastify'
-import { jsonSchemaTransform } from 'fastify-type-provider-zod'
-import { z } from 'zod'
-
-const problemSchema = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.int().min(400).max(599),
-  code: z.string(),
-  detail: z.string(),
-  hint: z.string().optional(),
-})
 
 const DOCS_CSP = [
   "default-src 'none'",
@@ -27,48 +15,22 @@ const DOCS_CSP = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Adds the description of the API, made out of its routes, and its reference page. Before any route. */
-export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'ropewalk relay',
-        version,
-        description: 'The network as this relay knows it. Tokens are made with `ropewalk token create`.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      servers: [{ url: '/' }],
-      components: {
-        securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A token that begins with rwt1_' } },
-        schemas: {
-          Problem: jsonSchema(problemSchema),
-          TopologySnapshot: jsonSchema(snapshotSchema),
-          TopologyDelta: jsonSchema(deltaSchema),
-        },
-      },
-    },
-    transform: (document) => {
-      const { schema, url } = jsonSchemaTransform(document as Parameters<typeof jsonSchemaTransform>[0])
-      if (schema.hide === true) return { schema, url }
-      const problem = { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
-      const responses = { ...Object(schema.response), default: { description: 'Why not (RFC 9457)', content: problem } }
-      return { schema: { ...schema, response: responses }, url }
-    },
+/** Adds the description of the relay's API and its reference page. Before any route. */
+export async function addDescription(app: FastifyInstance, version: string): Promise<void> {
+  await addOpenApi(app, {
+    title: 'ropewalk relay',
+    version,
+    description: [
+      'The network as this relay knows it. Tokens are made with `ropewalk token create`.',
+      'Of clusters it knows what each worker offers (`/devices`); the clusters themselves, their leases and jobs are known',
+      'to the peer that hired them, which serves `/clusters`, `/leases` and `/jobs` on its own socket.',
+    ].join(' '),
+    callers: 'bearer',
+    schemas: { TopologySnapshot: snapshotSchema, TopologyDelta: deltaSchema },
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: { url: `${API_PREFIX}/openapi.json`, docExpansion: 'list', persistAuthorization: false },
     staticCSP: DOCS_CSP,
   })
-  let text: string | undefined
-  app.get(`${API_PREFIX}/openapi.json`, { schema: { hide: true } }, async (_request, reply) => {
-    text ??= JSON.stringify(app.swagger())
-    return reply.type('application/json').send(text)
-  })
-}
-
-function jsonSchema(schema: z.ZodType): object {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema)
-  return rest
 }

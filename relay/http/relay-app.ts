@@ -8,11 +8,12 @@ import type { Registry } from 'prom-client'
 import type { Watchers } from '../topology/index.ts'
 import { addAudit } from './audit-hook.ts'
 import { type Authorize, type BearerDependencies, createBearerGate } from './bearer.ts'
+import { addElsewhere } from './elsewhere.ts'
 import { createHandlers, type HandlerDependencies } from './handlers.ts'
 import { addHealth, type HealthDependencies } from './health.ts'
 import { addLimits, type HttpLimits } from './limits.ts'
 import { addMetrics } from './metrics.ts'
-import { addOpenApi } from './openapi.ts'
+import { addDescription } from './openapi.ts'
 import { addRequestGuard } from './request-guard.ts'
 import { addTopologyEvents } from './topology-events.ts'
 
@@ -45,7 +46,7 @@ export async function addRelay(
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     referrerPolicy: { policy: 'no-referrer' },
   })
-  await addOpenApi(app, options.version)
+  await addDescription(app, options.version)
   const gate = createBearerGate(bearers)
   const authorize: Authorize = async (request) => {
     await limits.mayTry(request)
@@ -60,4 +61,5 @@ export async function addRelay(
   addHealth(app, dependencies)
   mount(app, { contract: relayApi, handlers: createHandlers(dependencies), authorize })
   addTopologyEvents(app, { watchers, authorize })
+  addElsewhere(app)
 }

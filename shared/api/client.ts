@@ -71,7 +71,10 @@ async function request(endpoint: Endpoint, input: Parts, options: ClientOptions,
   if (input.body !== undefined) headers['content-type'] = 'application/json'
   const url = `${options.baseUrl ?? ''}${API_PREFIX}${pathOf(endpoint, input)}`
   const body = input.body === undefined ? {} : { body: JSON.stringify(input.body) }
-  const { status, text } = await send(() => options.fetch(url, { method: endpoint.method, headers, signal, ...body }))
+  const { status, text } = await send(
+    () => options.fetch(url, { method: endpoint.method, headers, signal, ...body }),
+    signal,
+  )
   const answer = parseJson(text)
   if (status < 200 || status > 299) throw fromProblem(answer, status)
   const parsed = endpoint.answer.safeParse(answer)
@@ -82,11 +85,16 @@ async function request(endpoint: Endpoint, input: Parts, options: ClientOptions,
   })
 }
 
-async function send(fetch: () => ReturnType<FetchLike>): Promise<{ status: number; text: string }> {
+async function send(
+  fetch: () => ReturnType<FetchLike>,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
   try {
     const response = await fetch()
     return { status: response.status, text: await response.text() }
   } catch (error) {
+    // Node's http says "aborted" for a time that is over, too
+    if (signal.aborted) throw toRopewalkError(signal.reason)
     const known = toRopewalkError(error)
     // the platform's fetch hides the system's error behind "fetch failed"
     const inner =

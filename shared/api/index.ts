@@ -1,5 +1,16 @@
 export { type Client, type ClientOptions, createClient, type FetchLike, type Input } from './client.ts'
 export { API_PREFIX, type Contract, contract, type Endpoint, type Scope } from './endpoint.ts'
+export {
+  type Job,
+  jobIdSchema,
+  jobSchema,
+  type LogQuery,
+  logQuerySchema,
+  MAX_PACKAGE_BYTES,
+  packageNameSchema,
+  type Unasked,
+} from './job-schema.ts'
+export { inCluster, jobsApi } from './jobs-api.ts'
 export { type PageQuery, pageOf, pageQuerySchema, pageSchema } from './page.ts'
 export {
   peerApi,

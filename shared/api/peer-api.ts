@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { serviceNameSchema, serviceSchema } from '../policy/index.ts'
 import { snapshotSchema } from '../topology/index.ts'
 import { contract } from './endpoint.ts'
+import { jobsApi } from './jobs-api.ts'
 import { pageQuerySchema, pageSchema } from './page.ts'
 import { runtimeApi } from './runtime-api.ts'
 import { runtimeSchema } from './runtime-schema.ts'
@@ -70,6 +71,7 @@ const stockSchema = z.strictObject({
 /** The API that a peer serves on its own sockets; the command line speaks only to it. */
 export const peerApi = contract({
   ...runtimeApi,
+  ...jobsApi,
   status: {
     method: 'GET',
     path: '/status',

@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterAccess, ClusterView, DeviceView } from '@ropewalk/shared/api'
+import type { ClusterAccess, ClusterView, DeviceView, Job } from '@ropewalk/shared/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { JobView } from '../../peer/runtime/jobs/index.ts'
 import { iperf, until } from '../lab/index.ts'
 import { ensureRay } from '../runtime/index.ts'
 import { MeshWorld, WORKERS } from './mesh-world.ts'
@@ -114,11 +113,15 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     const words = ['--working-dir', PROGRAMS, '--', 'python', 'where.py', 'a b', '7']
     const submitted = await mesh.ropewalk('engineer', ['job', 'submit', ...words], { mayFail: true, timeoutMs: 60_000 })
     expect([submitted.code, submitted.stdout]).toEqual([7, expect.stringMatching(/^3 nodes, 'a b'$/m)])
-    const { jobs } = await mesh.json<{ jobs: JobView[] }>('engineer', ['job', 'list'])
+    const { jobs } = await mesh.json<{ jobs: Job[] }>('engineer', ['job', 'list'])
     const [job] = jobs.filter(({ entrypoint }) => entrypoint.startsWith('python where.py'))
     expect(job).toMatchObject({ status: 'failed', exitCode: 7 })
     const again = await mesh.ropewalk('engineer', ['job', 'logs', '-f', job?.id ?? ''], { mayFail: true })
     expect([again.code, again.stdout]).toEqual([7, submitted.stdout])
+    const { stdout } = await engineer('job', 'submit', '--no-wait', '--', 'sleep', '600')
+    const stopped = await engineer('job', 'stop', stdout.trim())
+    expect(stopped.stdout).toBe(`${stdout.trim()} is stopped.\n`)
+    expect((await engineer('job', 'list')).stdout).toMatch(/^raysubmit_\w+ +one +stopped .* sleep 600$/m)
   }, 90_000)
 
   test('lets nodes meet on ports that they choose themselves, and nobody else', async () => {
@@ -128,7 +131,7 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     console.log(`two nodes met on a port of their own after ${seconds} s`)
     expect(Number(port)).toBeGreaterThan(23_000)
     expect(await scan('relay', address, [port])).toEqual([])
-    const { jobs } = await mesh.json<{ jobs: JobView[] }>('engineer', ['job', 'list'])
+    const { jobs } = await mesh.json<{ jobs: Job[] }>('engineer', ['job', 'list'])
     await engineer('job', 'stop', jobs.find(({ entrypoint }) => entrypoint.includes('rendezvous'))?.id ?? '')
     expect((await job.ended).code).not.toBe(0)
   }, 60_000)

@@ -1,10 +1,13 @@
+import type { Job } from '@ropewalk/shared/api'
 import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
-import { type Jobs, type JobView, type JobWanted, shellCommand } from '../../runtime/jobs/index.ts'
-import { jobsOf } from '../cluster-access.ts'
+import type { LocalClient } from '../../client/index.ts'
+import { type PackageStore, sendWorkingDir, shellCommand } from '../../runtime/jobs/index.ts'
+import { namedCluster } from '../cluster-access.ts'
 import type { Invocation } from '../invocation.ts'
-import { printLog, untilEnded } from '../job-log.ts'
+import { type JobPlace, printLog, untilEnded } from '../job-log.ts'
 import { exitWithJob, jobText } from '../job-text.ts'
 import { type CommandSpec, ExitWith } from '../program.ts'
+import { progressLine } from '../progress.ts'
 import { bytesText } from '../text.ts'
 
 interface Options {
@@ -17,6 +20,8 @@ interface Options {
   readonly env: readonly string[]
 }
 
+/** The head is asked twice where its first answer is lost, in ms. */
+const SUBMIT_TIMEOUT_MS = 70_000
 /** As a shell ends when Ctrl-C ends its program. */
 const DETACHED = 130
 
@@ -34,11 +39,15 @@ export const jobSubmit: CommandSpec = {
       .action((words: string[], options: Options) =>
         run(async (cli) => {
           const wanted = jobOf(words, options)
-          const jobs = await jobsOf(cli, options.cluster)
-          const { id } = await jobs.submit(wanted, { signal: cli.io.signal, onProgress: progress(cli) })
+          const local = await cli.peer()
+          const cluster = await namedCluster(local, options.cluster)
+          const sent = await send(cli, local, { cluster, directory: options.workingDir })
+          const { signal } = cli.io
+          const body = { ...wanted, cluster, package: sent }
+          const { id } = await local.api.submitJob({ body }, { signal, timeoutMs: SUBMIT_TIMEOUT_MS })
           if (!options.wait) return cli.print({ version: 1, id }, () => `${id}\n`)
           cli.say(`${id} is submitted; Ctrl-C leaves it running`)
-          const job = await followed(cli, jobs, id)
+          const job = await followed(cli, local, { id, cluster })
           if (cli.json) cli.print({ version: 1, job }, () => '')
           else cli.say(job.status === 'succeeded' ? `${id} succeeded` : jobText(job).trimEnd())
           exitWithJob(job)
@@ -48,10 +57,9 @@ export const jobSubmit: CommandSpec = {
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value]
 
-function jobOf(words: readonly string[], options: Options): JobWanted {
+function jobOf(words: readonly string[], options: Options) {
   return {
     entrypoint: shellCommand(words),
-    workingDir: options.workingDir,
     env: Object.fromEntries(options.env.map(parseVariable)),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.gpus === undefined ? {} : { gpus: amount(options.gpus, '--gpus') }),
@@ -71,12 +79,13 @@ function amount(text: string, option: string): number {
 }
 
 /** The log until the job ends. Ctrl-C leaves the job as it is, and says how to come back. */
-async function followed(cli: Invocation, jobs: Jobs, id: string): Promise<JobView> {
+async function followed(cli: Invocation, local: LocalClient, place: JobPlace): Promise<Job> {
+  const { id } = place
   try {
     // under -o json stdout is for the result alone
     const to = cli.json ? cli.io.stderr : cli.io.stdout
-    await printLog(jobs, { id, follow: true, offset: 0, form: 'bytes', to }, cli.io.signal)
-    return await untilEnded(jobs, id, { signal: cli.io.signal })
+    await printLog(local, { ...place, follow: true, offset: 0, form: 'bytes', to }, cli.io.signal)
+    return await untilEnded(local, place, { signal: cli.io.signal })
   } catch (error) {
     const back = `ropewalk job logs -f ${id}`
     if (cli.io.signal.aborted) {
@@ -88,11 +97,22 @@ async function followed(cli: Invocation, jobs: Jobs, id: string): Promise<JobVie
   }
 }
 
-/** How much of the working directory is sent, on one line of a terminal. */
-function progress(cli: Invocation): (sentBytes: number, totalBytes: number) => void {
-  if (cli.io.stderr.isTTY !== true) return () => {}
-  return (sent, total) =>
-    void cli.io.stderr.write(
-      `\rsending the working directory: ${bytesText(sent)} of ${bytesText(total)}\x1b[K${sent === total ? '\n' : ''}`,
-    )
+/** Brings the working directory to the cluster. @returns its name there */
+async function send(
+  cli: Invocation,
+  local: LocalClient,
+  { cluster, directory }: { cluster: string; directory: string },
+): Promise<string> {
+  const to: PackageStore = {
+    async hasPackage(name, signal) {
+      const asked = { params: { package: name }, query: { cluster } }
+      return (await local.api.package(asked, { signal, timeoutMs: SUBMIT_TIMEOUT_MS })).there
+    },
+    putPackage: (name, sent, signal) => local.putPackage({ name, cluster, ...sent, signal }),
+  }
+  using line = progressLine(cli.io)
+  const onProgress = (sent: number, total: number): void =>
+    line.show('send', `sending the working directory: ${bytesText(sent)} of ${bytesText(total)}`)
+  const logger = cli.logger.child({ room: 'jobs' })
+  return await sendWorkingDir(directory, to, { signal: cli.io.signal, logger, onProgress })
 }

@@ -1,18 +1,32 @@
+import type { Unasked } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import { hasEnded, type JobView } from '../../runtime/jobs/index.ts'
-import { jobsOf } from '../cluster-access.ts'
-import { printLog, untilEnded } from '../job-log.ts'
-import { exitWithJob, jobTable, jobText } from '../job-text.ts'
+import { hasEnded } from '../../runtime/jobs/index.ts'
+import { everyPage } from '../every-page.ts'
+import { jobAt, printLog, untilEnded } from '../job-log.ts'
+import { exitWithJob, jobTable, jobText, printable } from '../job-text.ts'
 import type { CommandSpec } from '../program.ts'
 
-const CLUSTER = ['--cluster <name>', 'which cluster; may be left out where there is one'] as const
+const ID = ['<id>', 'as job submit and job list print it'] as const
+const CLUSTER = ['--cluster <name>', 'which cluster; needed only where several have a job of that id'] as const
+/** The head is asked three times, in ms. */
+const STOP_TIMEOUT_MS = 70_000
 
 export const jobList: CommandSpec = {
   build: (command, run) =>
-    command.option(...CLUSTER).action((options: { cluster?: string }) =>
+    command.option('--cluster <name>', 'the jobs of this cluster alone').action(({ cluster }: { cluster?: string }) =>
       run(async (cli) => {
-        const jobs = await (await jobsOf(cli, options.cluster)).list(cli.io.signal)
-        cli.print({ version: 1, jobs }, () => (jobs.length === 0 ? 'No job was submitted.\n' : jobTable(cli, jobs)))
+        const { api } = await cli.peer()
+        const silent = new Map<string, Unasked>()
+        const jobs = await everyPage(async (cursor) => {
+          const { jobs: items, unasked, nextCursor } = await api.jobs({ query: { cluster, cursor } })
+          for (const one of unasked) silent.set(one.cluster, one)
+          return { items, nextCursor }
+        })
+        const unasked = [...silent.values()]
+        cli.print({ version: 1, jobs, unasked }, () =>
+          jobs.length === 0 ? 'No job was submitted.\n' : jobTable(cli, jobs),
+        )
+        for (const one of unasked) cli.say(`${one.cluster} could not be asked: ${printable(one.message)}`)
       }),
     ),
 }
@@ -20,11 +34,11 @@ export const jobList: CommandSpec = {
 export const jobStatus: CommandSpec = {
   build: (command, run) =>
     command
-      .argument('<id>', 'as job submit and job list print it')
+      .argument(...ID)
       .option(...CLUSTER)
-      .action((id: string, options: { cluster?: string }) =>
+      .action((id: string, { cluster }: { cluster?: string }) =>
         run(async (cli) => {
-          const job = await (await jobsOf(cli, options.cluster)).job(id, cli.io.signal)
+          const job = await jobAt(await cli.peer(), { id, cluster }, cli.io.signal)
           cli.print({ version: 1, job }, () => jobText(job))
         }),
       ),
@@ -33,16 +47,18 @@ export const jobStatus: CommandSpec = {
 export const jobStop: CommandSpec = {
   build: (command, run) =>
     command
-      .argument('<id>', 'as job submit and job list print it')
+      .argument(...ID)
       .option(...CLUSTER)
-      .action((id: string, options: { cluster?: string }) =>
+      .action((id: string, { cluster }: { cluster?: string }) =>
         run(async (cli) => {
-          const jobs = await jobsOf(cli, options.cluster)
-          const before = await jobs.job(id, cli.io.signal)
-          let job: JobView = before
+          const { signal } = cli.io
+          const local = await cli.peer()
+          const before = await jobAt(local, { id, cluster }, signal)
+          let job = before
           if (!hasEnded(before)) {
-            await jobs.stop(id, cli.io.signal)
-            job = await untilEnded(jobs, id, { signal: cli.io.signal, timeoutMs: cli.timeoutMs })
+            const order = { params: { job: id }, query: { cluster: before.cluster } }
+            await local.api.stopJob(order, { signal, timeoutMs: STOP_TIMEOUT_MS })
+            job = await untilEnded(local, { id, cluster: before.cluster }, { signal, timeoutMs: cli.timeoutMs })
           }
           cli.print({ version: 1, job }, () =>
             hasEnded(before) ? `${id} had ended already: ${job.status}\n` : `${id} is ${job.status}.\n`,
@@ -54,7 +70,7 @@ export const jobStop: CommandSpec = {
 export const jobLogs: CommandSpec = {
   build: (command, run) =>
     command
-      .argument('<id>', 'as job submit and job list print it')
+      .argument(...ID)
       .option(...CLUSTER)
       .option('-f, --follow', 'go on until the job ends, and end with its exit code')
       .option('--offset <bytes>', 'leave out so much at the beginning', '0')
@@ -63,11 +79,12 @@ export const jobLogs: CommandSpec = {
           const offset = Number(options.offset)
           if (!Number.isSafeInteger(offset) || offset < 0)
             throw new RopewalkError('bad-usage', `“${options.offset}” is no number of bytes`)
-          const jobs = await jobsOf(cli, options.cluster)
+          const local = await cli.peer()
+          const place = { id, cluster: options.cluster }
           const follow = options.follow === true
           const form = cli.json ? 'json' : 'bytes'
-          await printLog(jobs, { id, follow, offset, form, to: cli.io.stdout }, cli.io.signal)
-          if (follow) exitWithJob(await jobs.job(id, cli.io.signal))
+          await printLog(local, { ...place, follow, offset, form, to: cli.io.stdout }, cli.io.signal)
+          if (follow) exitWithJob(await jobAt(local, place, cli.io.signal))
         }),
       ),
 }

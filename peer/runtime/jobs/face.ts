@@ -1,4 +1,5 @@
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
+import type { Job } from '@ropewalk/shared/api'
 import type { Logger } from '@ropewalk/shared/logger'
 
 /** Opens a connection to a port of the cluster's head, by mesh or tunnel. */
@@ -8,10 +9,10 @@ export interface JobsOptions {
   readonly dashboardPort: number
   /** The cluster's: whoever holds it commands the cluster. */
   readonly token: string
-  /** Most bytes of the files of a working directory, before they are packed; 500 MB unless said. */
-  readonly maxWorkingDirBytes?: number
-  /** For one answer; 30,000 unless said. Uploads and logs may take longer, but not stand still for twice as long. */
-  readonly timeoutMs?: number
+  /** For one answer; 30,000 unless said. Uploads and logs may take longer. */
+  readonly timeoutMs?: number | undefined
+  /** How long an upload may stand still, in ms; 60,000 unless said: longer than the mesh takes to mend itself. */
+  readonly stallMs?: number
 }
 
 export interface JobsDependencies {
@@ -19,39 +20,32 @@ export interface JobsDependencies {
   readonly logger: Logger
 }
 
-export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stopped'
-
-/** A job as its cluster tells of it. Texts come from whoever submitted it: not fit for a terminal as they are. */
-export interface JobView {
-  readonly id: string
-  readonly status: JobStatus
-  /** The command line that sh was given. */
-  readonly entrypoint: string
-  /** Negative for the number of the signal that ended it; `null` until it ended, and where it never began. */
-  readonly exitCode: number | null
-  /** Why it waits or failed, in Ray's words. */
-  readonly message: string | null
-  readonly startedAtMs: number | null
-  readonly endedAtMs: number | null
-  readonly metadata: Readonly<Record<string, string>>
-}
+/** A job as its cluster tells of it. */
+export type JobView = Omit<Job, 'cluster'>
+export type JobStatus = Job['status']
 
 export interface JobWanted {
   /** For `sh -c`; {@link shellCommand} makes one out of words. */
   readonly entrypoint: string
-  /** Its files are where the job runs; without one the job begins in a folder of Ray's. */
-  readonly workingDir?: string
-  readonly env?: Readonly<Record<string, string>>
-  readonly name?: string
+  /** A package that the cluster has: the job begins in a copy of it. Without one it begins in a folder of Ray's. */
+  readonly package?: string | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly name?: string | undefined
   /** GPUs and CPUs for the entry point itself; what its tasks and actors take is theirs to say. */
-  readonly gpus?: number
-  readonly cpus?: number
+  readonly gpus?: number | undefined
+  readonly cpus?: number | undefined
 }
 
-export interface SubmitOptions {
-  readonly signal: AbortSignal
-  /** Bytes of the packed working directory; never called when the cluster has it already. */
-  readonly onProgress?: (sentBytes: number, totalBytes: number) => void
+/** A packed working directory on its way. */
+export interface PackageBytes {
+  readonly bytes: number
+  readonly content: Readable
+}
+
+/** Where packages are kept: a cluster, or what leads to it. */
+export interface PackageStore {
+  hasPackage(name: string, signal: AbortSignal): Promise<boolean>
+  putPackage(name: string, content: PackageBytes, signal: AbortSignal): Promise<void>
 }
 
 export interface LogOptions {
@@ -62,8 +56,8 @@ export interface LogOptions {
 }
 
 /** Jobs of one cluster. All throw RopewalkError only. */
-export interface Jobs {
-  submit(job: JobWanted, options: SubmitOptions): Promise<{ id: string }>
+export interface Jobs extends PackageStore {
+  submit(job: JobWanted, signal: AbortSignal): Promise<{ id: string }>
   list(signal: AbortSignal): Promise<JobView[]>
   job(id: string, signal: AbortSignal): Promise<JobView>
   /** Asks for the end of a job; it has ended when its status says so. Nothing happens to one that has ended. */

@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { RopewalkError } from '@ropewalk/shared/errors'
-import type { JobsDependencies, JobsOptions } from './face.ts'
+import type { JobsDependencies, JobsOptions, PackageBytes } from './face.ts'
 import { refusal, typed } from './head-errors.ts'
 
 const CALL_TIMEOUT_MS = 30_000
+const STALL_MS = 60_000
 const ANSWER_LIMIT_BYTES = 1 << 20
 const HEADER_LIMIT_BYTES = 16_384
 
@@ -16,7 +16,7 @@ export interface HeadCall {
   readonly path: string
   readonly signal: AbortSignal
   readonly json?: object
-  readonly file?: { readonly path: string; readonly bytes: number; readonly onSent: (bytes: number) => void }
+  readonly sent?: PackageBytes
   /** Most bytes of the answer; 1 MiB unless said. */
   readonly limitBytes?: number
   /** Answers with this status are an answer, not an error. */
@@ -32,10 +32,10 @@ export interface HeadHttp {
 }
 
 export function createHeadHttp(options: JobsOptions, { dial }: Pick<JobsDependencies, 'dial'>): HeadHttp {
-  const { timeoutMs = CALL_TIMEOUT_MS } = options
+  const { timeoutMs = CALL_TIMEOUT_MS, stallMs = STALL_MS } = options
   const open = async (call: HeadCall, signal: AbortSignal, alive: () => void): Promise<IncomingMessage> => {
     signal.throwIfAborted()
-    const connection = await dial(options.dashboardPort, signal)
+    const connection = await orAborted(dial(options.dashboardPort, signal), signal)
     const response = await exchange({ connection, call, signal, alive, token: options.token })
     const status = response.statusCode ?? 0
     if ((status >= 200 && status <= 299) || status === call.alsoFine) return response
@@ -43,8 +43,8 @@ export function createHeadHttp(options: JobsOptions, { dial }: Pick<JobsDependen
   }
   return {
     async call(call) {
-      using patience = patient(call.file === undefined ? timeoutMs : 2 * timeoutMs, call.signal)
-      const alive = call.file === undefined ? () => {} : patience.again
+      using patience = patient(call.sent === undefined ? timeoutMs : stallMs, call.signal)
+      const alive = call.sent === undefined ? () => {} : patience.again
       try {
         const response = await open(call, patience.signal, alive)
         return { status: response.statusCode ?? 0, body: await read(response, call.limitBytes ?? ANSWER_LIMIT_BYTES) }
@@ -75,6 +75,22 @@ export function createHeadHttp(options: JobsOptions, { dial }: Pick<JobsDependen
   }
 }
 
+/** What is dialled within the time; what comes later is closed. */
+async function orAborted(dialled: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const giveUp = (): void => {
+    reject(signal.reason)
+    dialled.then((late) => late.destroy()).catch(() => {})
+  }
+  signal.addEventListener('abort', giveUp, { once: true })
+  if (signal.aborted) giveUp()
+  try {
+    return await Promise.race([dialled, aborted])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
 interface Exchange {
   readonly connection: Duplex
   readonly call: HeadCall
@@ -87,7 +103,7 @@ function exchange({ connection, call, signal, token, alive }: Exchange): Promise
   return new Promise((resolve, reject) => {
     const headers: Record<string, string> = { authorization: `Bearer ${token}`, connection: 'close', host: 'ray' }
     const json = call.json === undefined ? undefined : Buffer.from(JSON.stringify(call.json))
-    const bytes = json?.length ?? call.file?.bytes
+    const bytes = json?.length ?? call.sent?.bytes
     if (bytes !== undefined) headers['content-length'] = String(bytes)
     if (bytes !== undefined)
       headers['content-type'] = json === undefined ? 'application/octet-stream' : 'application/json'
@@ -119,24 +135,21 @@ function exchange({ connection, call, signal, token, alive }: Exchange): Promise
       })
       resolve(response)
     })
-    if (call.file === undefined) sent.end(json)
-    else void sendFile(sent, call.file, alive)
+    if (call.sent === undefined) sent.end(json)
+    else void pass(sent, call.sent, alive)
   })
 }
 
-/** Sends a file; what goes wrong is told by the request. */
-async function sendFile(sent: ClientRequest, file: NonNullable<HeadCall['file']>, alive: () => void): Promise<void> {
-  let bytes = 0
+/** Passes a body on; what goes wrong is told by the request. */
+async function pass(sent: ClientRequest, { content }: PackageBytes, alive: () => void): Promise<void> {
   const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
     for await (const chunk of chunks) {
       yield chunk
-      bytes += chunk.length
       alive()
-      file.onSent(bytes)
     }
   }
   try {
-    await pipeline(createReadStream(file.path, { highWaterMark: 65_536 }), counted, sent)
+    await pipeline(content, counted, sent)
   } catch (error) {
     sent.destroy(error instanceof Error ? error : new Error(String(error)))
   }

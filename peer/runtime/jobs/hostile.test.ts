@@ -8,7 +8,7 @@ import { damagedText, heldBytes } from '@ropewalk/shared/hostile'
 import { createLogger } from '@ropewalk/shared/logger'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createJobs, type Jobs } from './index.ts'
+import { createJobs, type Jobs, sendWorkingDir } from './index.ts'
 
 const logger = createLogger({ level: 'silent', destination: process.stderr })
 const signal = AbortSignal.timeout(300_000)
@@ -40,7 +40,10 @@ beforeAll(async () => {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const dial = async (): Promise<Socket> => connect({ port, host: '127.0.0.1' })
-  jobs = createJobs({ dashboardPort: 1, token: 't'.repeat(32), timeoutMs: TIMEOUT_MS }, { dial, logger })
+  jobs = createJobs(
+    { dashboardPort: 1, token: 't'.repeat(32), timeoutMs: TIMEOUT_MS, stallMs: TIMEOUT_MS },
+    { dial, logger },
+  )
   folder = await mkdtemp(join(tmpdir(), 'rw-hostile-'))
   await writeFile(join(folder, 'a.py'), 'x'.repeat(100_000))
 })
@@ -104,7 +107,7 @@ test('what a head says is shortened and has no control characters', async () => 
 
 test('an upload that nobody takes ends in time, and a refused one with the reason', async () => {
   answer = (socket) => socket.write(http('404 Not Found', ''))
-  const submit = (): Promise<unknown> => jobs.submit({ entrypoint: 'true', workingDir: folder }, { signal })
+  const send = (): Promise<unknown> => sendWorkingDir(folder, jobs, { signal, logger })
   const first = answer
   const then = (act: (socket: Socket) => void): void => {
     answer = (socket) => {
@@ -113,11 +116,11 @@ test('an upload that nobody takes ends in time, and a refused one with the reaso
     }
   }
   then(() => {})
-  expect(await codeOf(submit())).toBe('timeout')
+  expect(await codeOf(send())).toBe('timeout')
   then((socket) => socket.end(http('413 X', '')))
-  expect(await codeOf(submit())).toBe('too-large')
+  expect(await codeOf(send())).toBe('too-large')
   then((socket) => socket.resetAndDestroy())
-  expect(await codeOf(submit())).toBe('stream-reset')
+  expect(await codeOf(send())).toBe('stream-reset')
 })
 
 test('Ctrl-C ends every call at once', async () => {
@@ -125,7 +128,7 @@ test('Ctrl-C ends every call at once', async () => {
   for (const call of [
     (stop: AbortSignal) => jobs.list(stop),
     (stop: AbortSignal) => jobs.job('raysubmit_1', stop),
-    (stop: AbortSignal) => jobs.submit({ entrypoint: 'true' }, { signal: stop }),
+    (stop: AbortSignal) => jobs.submit({ entrypoint: 'true' }, stop),
     (stop: AbortSignal) => jobs.logs('raysubmit_1', { follow: true, signal: stop })[Symbol.asyncIterator]().next(),
   ]) {
     const stop = new AbortController()

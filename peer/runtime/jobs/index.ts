@@ -8,7 +8,9 @@ export {
   type JobView,
   type JobWanted,
   type LogOptions,
-  type SubmitOptions,
+  type PackageBytes,
+  type PackageStore,
 } from './face.ts'
 export { createJobs } from './jobs.ts'
+export { sendWorkingDir } from './send-working-dir.ts'
 export { shellCommand } from './shell-words.ts'

@@ -1,16 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
-import type { Jobs, JobsDependencies, JobsOptions, JobView, JobWanted, LogOptions, SubmitOptions } from './face.ts'
+import type { Jobs, JobsDependencies, JobsOptions, JobView, JobWanted, LogOptions, PackageBytes } from './face.ts'
 import { mayPass } from './head-errors.ts'
 import { createHeadHttp, type HeadHttp } from './head-http.ts'
 import { readLog } from './log.ts'
-import { readPackage, writePackage } from './package.ts'
 import { checkJobId, decodeJob, decodeJobs, decodeSubmitted, type RayJob } from './ray-job.ts'
 
-const MAX_WORKING_DIR_BYTES = 500_000_000
 const LIST_LIMIT_BYTES = 32 << 20
 const JOB_LIMIT_BYTES = 4 << 20
 
@@ -20,26 +15,22 @@ export function createJobs(options: JobsOptions, dependencies: JobsDependencies)
 }
 
 class RayJobs implements Jobs {
-  readonly #options: JobsOptions
   readonly #logger: JobsDependencies['logger']
   readonly #http: HeadHttp
 
   constructor(options: JobsOptions, dependencies: JobsDependencies) {
-    this.#options = options
     this.#logger = dependencies.logger
     this.#http = createHeadHttp(options, dependencies)
   }
 
-  async submit(job: JobWanted, { signal, onProgress = () => {} }: SubmitOptions): Promise<{ id: string }> {
-    const workingDir =
-      job.workingDir === undefined ? undefined : await this.#upload(job.workingDir, { signal, onProgress })
+  async submit(job: JobWanted, signal: AbortSignal): Promise<{ id: string }> {
     // made here, so that a job is not submitted twice when the answer is lost
     const id = `raysubmit_${randomBytes(8).toString('hex')}`
     const body = {
       entrypoint: job.entrypoint,
       submission_id: id,
       runtime_env: {
-        ...(workingDir === undefined ? {} : { working_dir: workingDir }),
+        ...(job.package === undefined ? {} : { working_dir: `gcs://${fileOf(job.package)}` }),
         ...(job.env === undefined ? {} : { env_vars: checkEnvironment(job.env) }),
       },
       metadata: { job_name: job.name ?? id },
@@ -54,6 +45,15 @@ class RayJobs implements Jobs {
       await this.#wasSubmitted(id, toRopewalkError(error), signal)
     }
     return { id }
+  }
+
+  async hasPackage(name: string, signal: AbortSignal): Promise<boolean> {
+    const { status } = await this.#http.call({ method: 'GET', path: pathOf(name), signal, alsoFine: 404 })
+    return status !== 404
+  }
+
+  async putPackage(name: string, sent: PackageBytes, signal: AbortSignal): Promise<void> {
+    await this.#http.call({ method: 'PUT', path: pathOf(name), sent, signal })
   }
 
   async list(signal: AbortSignal): Promise<JobView[]> {
@@ -87,26 +87,6 @@ class RayJobs implements Jobs {
     return decodeJob(body)
   }
 
-  /** Brings a working directory to the cluster, unless it is there. @returns its URI */
-  async #upload(directory: string, { signal, onProgress }: Required<SubmitOptions>): Promise<string> {
-    const maxBytes = this.#options.maxWorkingDirBytes ?? MAX_WORKING_DIR_BYTES
-    const packed = await readPackage(directory, { maxBytes, signal, logger: this.#logger })
-    const path = `/api/packages/gcs/${packed.name}`
-    const there = await this.#http.call({ method: 'GET', path, signal, alsoFine: 404 })
-    if (there.status === 404) {
-      const folder = await mkdtemp(join(tmpdir(), 'ropewalk-job-'))
-      try {
-        const file = join(folder, 'package.zip')
-        const bytes = await writePackage(packed, file, signal)
-        const onSent = (sent: number): void => onProgress(sent, bytes)
-        await this.#http.call({ method: 'PUT', path, file: { path: file, bytes, onSent }, signal })
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
-    }
-    return `gcs://${packed.name}`
-  }
-
   /** After a submission without an answer: whether the cluster has the job all the same. */
   async #wasSubmitted(id: string, error: RopewalkError, signal: AbortSignal): Promise<void> {
     const unsure = mayPass(error) || error.code === 'aborted'
@@ -124,6 +104,15 @@ class RayJobs implements Jobs {
       cause: error,
     })
   }
+}
+
+/** Ray looks at the form of a package's name. */
+function fileOf(name: string): string {
+  return `_ray_pkg_${name}.zip`
+}
+
+function pathOf(name: string): string {
+  return `/api/packages/gcs/${fileOf(name)}`
 }
 
 function viewOf({ view }: RayJob): JobView {

@@ -3,12 +3,11 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { PassThrough, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { MAX_PACKAGE_BYTES } from '@ropewalk/shared/api'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import { ZipFile } from 'yazl'
 import { listTree, type TreeEntry, type TreeOptions } from './working-dir.ts'
 
-/** What the head's HTTP server takes in one request (`DASHBOARD_CLIENT_MAX_SIZE`, Ray 2.60). */
-const MAX_PACKAGE_BYTES = 100 * 1_024 * 1_024
 /** The same tree is the same package, whenever its files were written. */
 const MTIME = new Date(2020, 0, 1)
 
@@ -32,7 +31,7 @@ export async function readPackage(directory: string, options: TreeOptions): Prom
     entries.push({ ...entry, hash })
     whole.update(`${JSON.stringify([entry.path, entry.executable, hash])}\n`)
   }
-  return { name: `_ray_pkg_${whole.digest('hex').slice(0, 40)}.zip`, entries }
+  return { name: whole.digest('hex').slice(0, 40), entries }
 }
 
 /** Writes a package to a file. @returns its bytes. @throws RopewalkError `too-large`, `conflict` if a file changed since */
