@@ -24,7 +24,12 @@ export function rayEnvironment(options: RayEnvironmentOptions): Record<string, s
     // A path of the mesh may be repaired for minutes: nodes wait that long for their head.
     RAY_gcs_rpc_server_reconnect_timeout_s: '600',
     // gRPC would close a connection (keepalive, TCP_USER_TIMEOUT) after 20 s without an answer, and Ray fail what is on it.
+    // Not after less than 90 s: TCP's pauses double, and it may see that late that a cut of 45 s is over.
     RAY_grpc_keepalive_timeout_ms: '90000',
+    // Who waits for a task on a node that is cut off hears of it by this alone, and tries it again elsewhere: by itself it
+    // asks after 5 min, though the head gave the node up long before.
+    RAY_grpc_client_keepalive_time_ms: '15000',
+    RAY_grpc_client_keepalive_timeout_ms: '90000',
     AUTOSCALER_METRIC_PORT: String(rayPort(ports, 'autoscalerMetrics')),
     DASHBOARD_METRIC_PORT: String(rayPort(ports, 'dashboardMetrics')),
     // On workers; on the head a job says itself where Serve listens, by default on port 8000 of the loopback interface.
