@@ -2,9 +2,11 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterAccess, ClusterView, DeviceView, Job } from '@ropewalk/shared/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { iperf, until } from '../lab/index.ts'
+import { checkout, iperf, until } from '../lab/index.ts'
 import { ensureRay } from '../runtime/index.ts'
-import { MeshWorld, WORKERS } from './mesh-world.ts'
+import { exampleResult } from './example-result.ts'
+import { openHiringWorld } from './hiring-world.ts'
+import { type MeshWorld, WORKERS } from './mesh-world.ts'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const CREATE_MS = 30_000
@@ -42,11 +44,7 @@ async function tracesOn(name: string): Promise<string> {
 
 describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', () => {
   beforeAll(async () => {
-    mesh = await MeshWorld.open()
-    await mesh.ticket('engineer', ['--hire'])
-    await Promise.all(WORKERS.map((name) => mesh.start(name)))
-    await mesh.start('engineer', { ticketed: true, args: ['--rootless'] })
-    await Promise.all([...WORKERS, 'engineer'].map((name) => mesh.ready(name)))
+    mesh = await openHiringWorld()
     before = await Promise.all(WORKERS.map(tracesOn))
   }, 120_000)
 
@@ -122,6 +120,14 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     const stopped = await engineer('job', 'stop', stdout.trim())
     expect(stopped.stdout).toBe(`${stdout.trim()} is stopped.\n`)
     expect((await engineer('job', 'list')).stdout).toMatch(/^raysubmit_\w+ +one +stopped .* sleep 600$/m)
+  }, 90_000)
+
+  test('computes the first of the examples on all nodes, and lets them ask each other over HTTP', async () => {
+    const words = ['--working-dir', join(checkout, 'examples'), '--', 'python', 'batch_inference.py']
+    const { stdout } = await mesh.ropewalk('engineer', ['job', 'submit', ...words], { timeoutMs: 60_000 })
+    const { nodes, served } = exampleResult(stdout)
+    expect(Object.keys(nodes).toSorted()).toEqual((await cluster()).workers.map(({ rayNode }) => rayNode).toSorted())
+    expect(served).toHaveLength(3)
   }, 90_000)
 
   test('lets nodes meet on ports that they choose themselves, and nobody else', async () => {
