@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { runStep } from '../../setup/step.ts'
 import { type RunOptions, root, type Tally } from './tally.ts'
 
@@ -13,8 +13,20 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string
     readonly status: string
-    readonly assertionResults: unknown[]
+    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[]
   }[]
+}
+
+/** What vitest says of a project. */
+export interface VitestTally extends Tally {
+  readonly failures: readonly Failure[]
+}
+
+/** A test that failed. */
+export interface Failure {
+  /** Its file's path from the checkout's top folder. */
+  readonly file: string
+  readonly test: string
 }
 
 /** The tests beside the code. */
@@ -23,7 +35,7 @@ export function unitTests(options: RunOptions): Promise<Tally> {
 }
 
 /** Runs one project of vitest.config.ts, behind `wrapper` (a command and its arguments, or none). */
-export async function runVitest(project: string, options: RunOptions, wrapper: readonly string[]): Promise<Tally> {
+export async function runVitest(project: string, options: RunOptions, wrapper: readonly string[]): Promise<VitestTally> {
   console.log(`── vitest, ${project}`)
   const folder = await mkdtemp(join(tmpdir(), 'ropewalk-test-'))
   try {
@@ -33,7 +45,7 @@ export async function runVitest(project: string, options: RunOptions, wrapper: r
     const [command = '', ...args] = words
     const { code, seconds } = await runStep(command, args, { cwd: root, env: environment(options), live: true })
     const report = await readReport(file)
-    return { name: `TypeScript (${project})`, seconds, ...count(report, code) }
+    return { name: `TypeScript (${project})`, seconds, failures: failuresOf(report), ...count(report, code) }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -55,6 +67,14 @@ async function readReport(file: string): Promise<Report | null> {
   } catch {
     return null
   }
+}
+
+function failuresOf(report: Report | null): Failure[] {
+  return (report?.testResults ?? []).flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName }) => ({ file: relative(root, name), test: fullName })),
+  )
 }
 
 function count(report: Report | null, code: number): Pick<Tally, 'passed' | 'failed' | 'skipped' | 'notes'> {
