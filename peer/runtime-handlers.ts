@@ -28,6 +28,10 @@ export function runtimeHandlers(discovery: Discovery, runtime: Runtime): Handler
       }))
       return { version, leases, ...(nextCursor === undefined ? {} : { nextCursor }) }
     },
+    endLease: async ({ params }) => {
+      await desk.end(params.lease)
+      return { version, done: true }
+    },
     clusters: async ({ query }) => {
       const { items, nextCursor } = pageOf(clusters.list(), ({ record }) => record.name, query)
       const views = items.map((cluster) => clusterView(discovery, cluster))

@@ -123,6 +123,16 @@ const commands: readonly ListedCommand[] = [
     load: async () => (await import('./commands/runtime-install.ts')).runtimeInstall,
   },
   {
+    name: 'runtime leases',
+    summary: 'who has hired this worker, what of it, and for how long',
+    load: async () => (await import('./commands/runtime-leases.ts')).runtimeLeases,
+  },
+  {
+    name: 'runtime end',
+    summary: 'end a lease of this worker before its time',
+    load: async () => (await import('./commands/runtime-leases.ts')).runtimeEnd,
+  },
+  {
     name: 'runtime status',
     summary: "whether it is installed, and what this worker has: cores, memory, disk, GPUs, its link's tier",
     load: async () => (await import('./commands/runtime-status.ts')).runtimeStatus,

@@ -33,6 +33,16 @@ export const runtimeApi = contract({
     query: pageQuerySchema,
     answer: pageSchema('leases', heldLeaseSchema),
   },
+  endLease: {
+    method: 'DELETE',
+    path: '/leases/:lease',
+    summary: 'End a lease of this worker before its time; the hirer hears of it and hires another',
+    scope: 'write',
+    params: z.strictObject({
+      lease: z.string().regex(/^[0-9a-f]{8,32}$/, 'the first digits of a lease’s id, 8 at least'),
+    }),
+    answer: doneSchema,
+  },
   clusters: {
     method: 'GET',
     path: '/clusters',

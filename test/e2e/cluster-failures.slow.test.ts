@@ -4,7 +4,8 @@ import type { ClusterView } from '@ropewalk/shared/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../lab/index.ts'
 import { ensureRay } from '../runtime/index.ts'
-import { MeshWorld, WORKERS } from './mesh-world.ts'
+import { offers, openHiringWorld } from './hiring-world.ts'
+import { type MeshWorld, WORKERS } from './mesh-world.ts'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const [HEAD, OTHER, SPARE] = WORKERS
@@ -18,13 +19,6 @@ const engineer = (...args: string[]) => mesh.ropewalk('engineer', args, { timeou
 const cluster = async () => (await mesh.json<{ cluster: ClusterView }>('engineer', ['cluster', 'show', 'one'])).cluster
 const submit = (...words: string[]) =>
   mesh.spawn('engineer', ['job', 'submit', '--cluster', 'one', '--working-dir', PROGRAMS, '--', 'python', ...words])
-
-/** Waits until so many offer themselves. */
-const offered = (count: number) =>
-  until(60_000, `${count} offers`, async () => {
-    const { devices } = await mesh.json<{ devices: { state: string }[] }>('engineer', ['devices'])
-    return devices.filter(({ state }) => state === 'online').length === count ? true : null
-  })
 
 /** A job that loses nothing while something is wrong for so long. */
 async function loses(what: { readonly during: () => Promise<unknown>; readonly seconds: number }): Promise<void> {
@@ -41,12 +35,7 @@ async function loses(what: { readonly during: () => Promise<unknown>; readonly s
 
 describe.skipIf(runtime === undefined)('a cluster when something breaks', () => {
   beforeAll(async () => {
-    mesh = await MeshWorld.open()
-    await mesh.ticket('engineer', ['--hire'])
-    await Promise.all(WORKERS.map((name) => mesh.start(name)))
-    await mesh.start('engineer', { ticketed: true, args: ['--rootless'] })
-    await Promise.all([...WORKERS, 'engineer'].map((name) => mesh.ready(name)))
-    await offered(3)
+    mesh = await openHiringWorld()
     const words = ['--on', `${HEAD},${OTHER}`, '--cpus', '1', '--memory', '3GiB', '--for', '1h']
     await engineer('cluster', 'create', 'one', ...words)
   }, 180_000)
@@ -105,7 +94,7 @@ describe.skipIf(runtime === undefined)('a cluster when something breaks', () => 
   test('gets a new head when that is gone, and says what was lost', async () => {
     await mesh.start(OTHER, { again: true })
     await mesh.ready(OTHER)
-    await offered(3)
+    await offers(mesh, 3)
     const job = submit('steady.py', '600')
     await job.says(/ready on 2 nodes/)
     await mesh.running(HEAD).kill('SIGKILL')

@@ -35,7 +35,11 @@ export function unitTests(options: RunOptions): Promise<Tally> {
 }
 
 /** Runs one project of vitest.config.ts, behind `wrapper` (a command and its arguments, or none). */
-export async function runVitest(project: string, options: RunOptions, wrapper: readonly string[]): Promise<VitestTally> {
+export async function runVitest(
+  project: string,
+  options: RunOptions,
+  wrapper: readonly string[],
+): Promise<VitestTally> {
   console.log(`── vitest, ${project}`)
   const folder = await mkdtemp(join(tmpdir(), 'ropewalk-test-'))
   try {

@@ -241,6 +241,18 @@ describe('a worker’s desk', () => {
     await vi.waitUntil(() => stateOf(long.id) === 'over', 2_000)
   })
 
+  test('is told by its owner to end a lease, by the first digits of its id', async () => {
+    const lease = leaseOf()
+    await reserve(lease)
+    await give({ kind: 'commit', id: lease.id, token })
+    await expect(desk.end('f'.repeat(31))).rejects.toMatchObject({ code: 'not-found' })
+    await desk.end(lease.id.slice(0, 12))
+    expect(await give({ kind: 'look', id: lease.id })).toMatchObject({
+      state: 'over',
+      note: expect.stringMatching(/owner/),
+    })
+  })
+
   test('says when what it started ended by itself', async () => {
     const lease = leaseOf()
     await reserve(lease)

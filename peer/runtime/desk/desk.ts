@@ -53,6 +53,8 @@ export interface Desk extends Startable {
   leases(): readonly DeskLease[]
   /** Answers an order of a member whose key was proven. What it refuses is in the answer. */
   answer(order: Uint8Array, from: Member): Promise<Uint8Array>
+  /** Ends the lease whose id begins so, as this worker's owner wants it. @throws RopewalkError `not-found`, `conflict` */
+  end(id: string): Promise<void>
   /** What leases open here now, in the policy's words. */
   list(): readonly Grant[]
   /** Hears of every change of a lease. */
@@ -104,6 +106,15 @@ class LeaseDesk implements Desk {
         const ranges: (readonly [number, number])[] = [[ports, ports + BLOCK_PORTS - 1], ...opened.map(single)]
         return ranges.map((range) => ({ to, ports: range }))
       })
+  }
+
+  async end(id: string): Promise<void> {
+    const [held, more] = this.#taken().filter(({ lease }) => lease.id.startsWith(id))
+    if (held === undefined) {
+      throw new RopewalkError('not-found', `No lease ${id} runs here`, { hint: 'ropewalk runtime leases' })
+    }
+    if (more !== undefined) throw new RopewalkError('conflict', `Several leases begin with ${id}: say more of it`)
+    await held.end('the worker’s owner ended it')
   }
 
   onChange(listener: () => void): () => void {
