@@ -198,6 +198,11 @@ const commands: readonly ListedCommand[] = [
     load: async () => (await import('./commands/cluster.ts')).clusterEnv,
   },
   {
+    name: 'cluster open',
+    summary: "its dashboard, or a worker's Jupyter, at a port of this machine and in the browser, until Ctrl-C",
+    load: async () => (await import('./commands/cluster-open.ts')).clusterOpen,
+  },
+  {
     name: 'doctor',
     summary: 'look for what is wrong here, and say the next step',
     load: async () => (await import('./commands/doctor.ts')).doctor,

@@ -4,6 +4,7 @@ import type { ClusterAccess, ClusterView, DeviceView, Job } from '@ropewalk/shar
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkout, iperf, until } from '../lab/index.ts'
 import { ensureRay } from '../runtime/index.ts'
+import { hasChromium, pageText } from './chromium.ts'
 import { exampleResult } from './example-result.ts'
 import { openHiringWorld } from './hiring-world.ts'
 import { type MeshWorld, WORKERS } from './mesh-world.ts'
@@ -141,6 +142,39 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     await engineer('job', 'stop', jobs.find(({ entrypoint }) => entrypoint.includes('rendezvous'))?.id ?? '')
     expect((await job.ended).code).not.toBe(0)
   }, 60_000)
+
+  test.skipIf(!hasChromium())(
+    'opens Ray’s dashboard in a browser of the laptop, and to nobody else there',
+    async () => {
+      const opened = mesh.spawn('engineer', ['cluster', 'open', 'dashboard', '--no-browser'])
+      await opened.says(/until Ctrl-C/)
+      const [url = '', origin = ''] = /^(http:\/\/127\.0\.0\.1:\d+)\/\S+$/m.exec(opened.output()) ?? []
+      const askedAt = performance.now()
+      const text = await pageText(mesh.node('engineer'), `${url}#/cluster`, mesh.home('engineer'))
+      console.log(`the dashboard came to rest after ${((performance.now() - askedAt) / 1_000).toFixed(1)} s`)
+      expect(text).toContain('ALIVE x 3')
+      const { environment } = await access()
+      expect(text + opened.output()).not.toContain(environment.RAY_AUTH_TOKEN)
+      const curl = async (...words: string[]) =>
+        (await mesh.node('engineer').exec('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', ...words])).stdout
+      expect(await curl(url)).toBe('200')
+      expect(await curl(`${origin}/`)).toBe('404')
+      expect(await curl(`${origin}/api/v0/nodes`)).toBe('404')
+      expect(await curl('-H', 'Host: rebound.example', url)).toBe('421')
+      await opened.stop()
+      expect(await refused('cluster', 'open', 'jupyter')).toEqual([5, 'not-exposed'])
+      const served = mesh.node(HEAD).spawn('python3', ['-um', 'http.server', '-b', '127.0.0.1', '8888'])
+      await served.says(/Serving HTTP/)
+      await mesh.ropewalk(HEAD, ['expose', 'jupyter=8888', '--http'])
+      const jupyter = mesh.spawn('engineer', ['cluster', 'open', 'jupyter', 'one', '--port', '18888'])
+      await jupyter.says(/until Ctrl-C/)
+      expect(await curl('--retry', '5', '--retry-all-errors', 'http://127.0.0.1:18888/')).toBe('200')
+      await Promise.all([jupyter.stop(), served.stop(), mesh.ropewalk(HEAD, ['unexpose', 'jupyter'])])
+      expect(await refused('cluster', 'open', 'dashboard', 'none')).toEqual([1, 'not-found'])
+      expect(await refused('cluster', 'open', 'door')).toEqual([2, 'bad-usage'])
+    },
+    120_000,
+  )
 
   test('refuses outsiders on the LAN, and members that are not in it, on every port that Ray listens on', async () => {
     await engineer('cluster', 'remove-worker', 'one', THIRD)

@@ -21,6 +21,8 @@ export function rayEnvironment(options: RayEnvironmentOptions): Record<string, s
     RAY_AUTH_MODE: 'token',
     RAY_AUTH_TOKEN: options.token,
     RAY_USAGE_STATS_ENABLED: '0',
+    // There is none in a cage, and the dashboard would wait 30 s for it.
+    RAY_GRAFANA_HOST: 'DISABLED',
     // A path of the mesh may be repaired for minutes: nodes wait that long for their head.
     RAY_gcs_rpc_server_reconnect_timeout_s: '600',
     // gRPC would close a connection (keepalive, TCP_USER_TIMEOUT) after 20 s without an answer, and Ray fail what is on it.

@@ -1,0 +1,6 @@
+export {
+  createDashboardDoor,
+  type DashboardDoor,
+  type DashboardDoorDependencies,
+  type DashboardDoorOptions,
+} from './dashboard-door.ts'
