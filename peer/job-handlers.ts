@@ -14,13 +14,10 @@ const NEWEST_MS = 10 ** 15
 export function jobHandlers(clusterJobs: ClusterJobs): Handlers<typeof jobsApi> {
   return {
     jobs: async ({ query }) => {
-      const { found, unasked } = await ask(clusterJobs, query.cluster, (jobs, signal) => jobs.list(signal))
-      const [refusal] = unasked
-      if (query.cluster !== undefined && refusal !== undefined) throw refusal.error
-      const all = found.flatMap(({ cluster, answer }) => answer.map((job) => inCluster(cluster, job)))
-      const { items, nextCursor } = pageOf(all, latestFirst, query)
-      const more = nextCursor === undefined ? {} : { nextCursor }
-      return { version, jobs: items, unasked: unasked.map(({ view }) => view), ...more }
+      const { jobs, unasked, refusal } = await listJobs(clusterJobs, query.cluster)
+      if (query.cluster !== undefined && refusal !== undefined) throw refusal
+      const { items, nextCursor } = pageOf(jobs, latestFirst, query)
+      return { version, jobs: items, unasked, ...(nextCursor === undefined ? {} : { nextCursor }) }
     },
     job: async ({ params, query }) => {
       const { cluster, job } = await find(clusterJobs, params.job, query.cluster)
@@ -46,6 +43,16 @@ export function jobHandlers(clusterJobs: ClusterJobs): Handlers<typeof jobsApi> 
         .hasPackage(params.package, AbortSignal.timeout(CALL_TIMEOUT_MS))
       return { version, cluster, there }
     },
+  }
+}
+
+/** Jobs of one cluster or of all, in no order, and which clusters did not answer, the first with its reason. */
+export async function listJobs(clusterJobs: ClusterJobs, cluster?: string) {
+  const { found, unasked } = await ask(clusterJobs, cluster, (jobs, signal) => jobs.list(signal))
+  return {
+    jobs: found.flatMap((one) => one.answer.map((job) => inCluster(one.cluster, job))),
+    unasked: unasked.map(({ view }) => view),
+    refusal: unasked[0]?.error,
   }
 }
 

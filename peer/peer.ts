@@ -18,10 +18,12 @@ import { createReports } from './reports.ts'
 import type { Rooms, Warning } from './rooms.ts'
 import { routeTo } from './routes.ts'
 import { createRuntime } from './runtime/index.ts'
+import { createRuntimeEvents } from './runtime-events.ts'
 import { createDiscoveryMemory } from './state/index.ts'
 import { createTopology } from './topology/index.ts'
 import { tunnelMembers } from './tunnel-members.ts'
 import { createServices, createTunnels, type Tunnels } from './tunnels/index.ts'
+import { createWatchers } from './watchers/index.ts'
 
 export interface PeerDependencies {
   readonly logger: Logger
@@ -198,17 +200,22 @@ async function assemble(options: PeerOptions, dependencies: PeerDependencies, ru
       ),
     )
   }
+  const epoch = randomUUID()
+  const runtimeEvents = await run(createRuntimeEvents({ discovery, runtime, epoch, nowMs: Date.now }))
+  const watchers = createWatchers({}, runtimeEvents)
   await run(
     createLocalServer(
       { doors: options.doors },
       {
         handlers: localHandlers(rooms, dependencies.shutdown),
         jobBytes: jobBytes(runtime.jobs),
+        watchers,
         openStream: (query, signal) => openLocalStream(rooms, query, signal),
         logger: logger.child({ room: 'api' }),
       },
     ),
   )
+  await run(watchers) // they are told of a stop before the server closes
   logger.info('peer is up', { name: discovery.self.name, addresses, mode: device.backend })
   return rooms
 }

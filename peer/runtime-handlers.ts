@@ -1,9 +1,10 @@
-import { type ClusterView, type DeviceView, type PageQuery, pageOf, type runtimeApi } from '@ropewalk/shared/api'
+import { type DeviceView, type PageQuery, pageOf, type runtimeApi } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { rayPort } from '@ropewalk/shared/runtime'
 import type { Handlers } from './api/index.ts'
 import type { Discovery, Member } from './discovery/index.ts'
-import { type Cluster, headOf, type Runtime } from './runtime/index.ts'
+import { headOf, type Runtime } from './runtime/index.ts'
+import { clusterView, leaseView } from './runtime-picture.ts'
 
 const version = 1 as const
 
@@ -15,17 +16,7 @@ export function runtimeHandlers(discovery: Discovery, runtime: Runtime): Handler
     devices: async ({ query }) => devicesPage(discovery, query),
     leases: async ({ query }) => {
       const { items, nextCursor } = pageOf(desk.leases(), ({ lease }) => lease.id, query)
-      const leases = items.map(({ lease, state, note, ports, gpus }) => ({
-        id: lease.id,
-        cluster: lease.cluster,
-        hirer: discovery.member(lease.hirer)?.name ?? lease.hirer,
-        state,
-        note: note ?? null,
-        devices: lease.devices,
-        gpus: [...gpus],
-        firstPort: ports,
-        notAfterMs: lease.notAfterMs,
-      }))
+      const leases = items.map((lease) => leaseView(discovery, lease))
       return { version, leases, ...(nextCursor === undefined ? {} : { nextCursor }) }
     },
     endLease: async ({ params }) => {
@@ -84,27 +75,6 @@ export function devicesPage(discovery: Pick<Discovery, 'self' | 'members'>, quer
   const offered = [discovery.self, ...discovery.members()].flatMap(deviceView)
   const { items, nextCursor } = pageOf(offered, ({ nodeId }) => nodeId, query)
   return { version, devices: items, ...(nextCursor === undefined ? {} : { nextCursor }) }
-}
-
-function clusterView(discovery: Discovery, cluster: Cluster): ClusterView {
-  const { record, phase } = cluster
-  const { name, createdAtMs, notAfterMs, events } = record
-  const workers = record.workers.map((worker) => {
-    const member = discovery.member(worker.nodeId)
-    const standing = cluster.standing(worker)
-    return {
-      name: member?.name ?? worker.nodeId,
-      nodeId: worker.nodeId,
-      address: member?.addresses.v4 ?? null,
-      role: worker.role,
-      state: standing?.state ?? null,
-      note: standing?.note ?? null,
-      rayNode: standing?.rayNode ?? null,
-      lease: worker.lease,
-      devices: worker.devices,
-    }
-  })
-  return { name, state: phase, createdAtMs, notAfterMs, workers, events: [...events] }
 }
 
 function deviceView({ name, nodeId, state, record }: Member): DeviceView[] {

@@ -1,3 +1,4 @@
+export { addEvents, type EventsOptions } from './events.ts'
 export type { JobBytes, SentPackage } from './job-bytes.ts'
 export {
   createLocalServer,
@@ -5,6 +6,14 @@ export {
   type LocalServerDependencies,
   type LocalServerOptions,
 } from './local-server.ts'
-export { addManners, type Caller, type HandlerInput, type Handlers, type MountOptions, mount } from './mount.ts'
+export {
+  type Authorize,
+  addManners,
+  type Caller,
+  type HandlerInput,
+  type Handlers,
+  type MountOptions,
+  mount,
+} from './mount.ts'
 export { addOpenApi, type Described } from './openapi.ts'
 export type { OpenedStream } from './stream-gate.ts'

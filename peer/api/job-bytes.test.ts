@@ -11,6 +11,7 @@ import { heldBytes } from '@ropewalk/shared/hostile'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createLocalClient, type LocalClient } from '../client/index.ts'
+import { createWatchers } from '../watchers/index.ts'
 import { createLocalServer, type Handlers, type JobBytes } from './index.ts'
 
 const NAME = 'a'.repeat(40)
@@ -40,6 +41,10 @@ beforeAll(async () => {
         readLog: (...asked) => bytes.readLog(...asked),
         putPackage: (...sent) => bytes.putPackage(...sent),
       },
+      watchers: createWatchers(
+        {},
+        { snapshot: () => ({ epoch: 'e', sequence: 0 }), since: () => undefined, onDelta: () => () => undefined },
+      ),
       openStream: unused,
       logger: silentLogger,
     },

@@ -9,6 +9,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { silentLogger } from '@ropewalk/shared/logger'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLocalClient, findSocket } from '../client/index.ts'
+import { createWatchers } from '../watchers/index.ts'
 import { createLocalServer, type Handlers, type JobBytes, type OpenedStream } from './index.ts'
 
 const unused = async () => {
@@ -28,7 +29,8 @@ const handlers: Handlers<typeof peerApi> = {
   shutdown: async () => ({ version: 1, done: true }),
 }
 const jobBytes: JobBytes = { readLog: unused, putPackage: unused }
-const rest = { handlers, jobBytes, logger: silentLogger }
+const still = { snapshot: () => ({ epoch: 'e', sequence: 0 }), since: () => undefined, onDelta: () => () => undefined }
+const rest = { handlers, jobBytes, watchers: createWatchers({}, still), logger: silentLogger }
 
 /** Answers what it was sent, once the sender has ended: shows that half-close passes. */
 function echoAtEnd(): OpenedStream {

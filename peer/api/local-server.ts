@@ -2,13 +2,15 @@ import { chmod, chown, readFile, rm } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { peerApi, type Scope, type StreamQuery } from '@ropewalk/shared/api'
+import { peerApi, runtimeDeltaSchema, runtimeSnapshotSchema, type Scope, type StreamQuery } from '@ropewalk/shared/api'
 import { RopewalkError } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { SOCKET_PATH_LIMIT_BYTES } from '../client/index.ts'
 import { makeFolder } from '../make-folder.ts'
+import type { Watchers } from '../watchers/index.ts'
+import { addEvents } from './events.ts'
 import { addJobBytes, type JobBytes } from './job-bytes.ts'
 import { addManners, type Handlers, mount } from './mount.ts'
 import { addOpenApi, type Described } from './openapi.ts'
@@ -24,8 +26,19 @@ const DESCRIBED: Described = {
   description:
     'This peer, the network as it knows it, and the clusters that it hired, over a unix socket of this machine.',
   callers: 'socket',
-  schemas: {},
+  schemas: { RuntimeSnapshot: runtimeSnapshotSchema, RuntimeDelta: runtimeDeltaSchema },
 }
+
+const RUNTIME_EVENTS = {
+  path: '/events',
+  operationId: 'runtimeEvents',
+  summary: 'Clusters that this node hired, their jobs, and leases that it holds for others, as they change',
+  description: [
+    'Server-sent events. The first is `snapshot` (RuntimeSnapshot), then come `delta`s (RuntimeDelta).',
+    'A reader that comes back with `Last-Event-ID` is given what it missed, or a new snapshot. `end` (Problem) is',
+    'the last event when the peer ends the stream.',
+  ].join(' '),
+} as const
 
 /** A door of the peer: who can open the socket file has its scopes. */
 export interface LocalDoor {
@@ -43,6 +56,8 @@ export interface LocalServerOptions {
 export interface LocalServerDependencies {
   readonly handlers: Handlers<typeof peerApi>
   readonly jobBytes: JobBytes
+  /** Those who watch clusters, leases and jobs. */
+  readonly watchers: Watchers
   /** Opens a stream to a member's service. @throws RopewalkError with the reason */
   readonly openStream: (query: StreamQuery, signal: AbortSignal) => Promise<OpenedStream>
   readonly logger: Logger
@@ -64,7 +79,7 @@ export function createLocalServer(options: LocalServerOptions, dependencies: Loc
 
 async function open(
   door: LocalDoor,
-  { handlers, jobBytes, openStream, logger }: LocalServerDependencies,
+  { handlers, jobBytes, watchers, openStream, logger }: LocalServerDependencies,
 ): Promise<FastifyInstance> {
   if (Buffer.byteLength(door.path) > SOCKET_PATH_LIMIT_BYTES) {
     throw new RopewalkError('path-too-long', `The socket path ${door.path} is over ${SOCKET_PATH_LIMIT_BYTES} bytes`, {
@@ -79,6 +94,7 @@ async function open(
   const authorize = () => caller
   mount(app, { contract: peerApi, handlers, authorize })
   addJobBytes(app, { bytes: jobBytes, authorize, logger })
+  addEvents(app, { ...RUNTIME_EVENTS, watchers, authorize })
   const upgraded = new Set<Socket>()
   app.server.on('upgrade', streamGate({ openStream, allowed: caller.scopes.has('stream'), upgraded, logger }))
   app.addHook('preClose', async () => {

@@ -17,6 +17,8 @@ export interface Caller {
   /** For the audit log: a token's name, or the socket. */
   readonly actor: string
   readonly scopes: ReadonlySet<Scope>
+  /** Whether it counts still, for what lasts. @throws RopewalkError with the reason when not */
+  readonly check?: () => void
 }
 
 /** One function for each operation of a contract. */

@@ -2,7 +2,6 @@ export type { DeltaRingLimits } from './delta-ring.ts'
 export type { Liveness } from './life.ts'
 export {
   createTopology,
-  type Mark,
   type Topology,
   type TopologyDependencies,
   type TopologyOptions,

@@ -11,6 +11,7 @@ import {
   type Report as TopologyReport,
 } from '@ropewalk/shared/topology'
 import type { Discovery, DiscoveryEvent, Member, Unsubscribe } from '../discovery/index.ts'
+import type { Mark } from '../watchers/index.ts'
 import { DeltaRing, type DeltaRingLimits } from './delta-ring.ts'
 import { describeLinks, describeNode, describeRelay, isUp } from './described.ts'
 import { type Liveness, RECONNECT_MS, signOfLife } from './life.ts'
@@ -43,12 +44,6 @@ export interface TopologyDependencies {
   /** Milliseconds since 1970; should not jump, so that a wrong clock makes nobody look dead. */
   readonly nowMs: () => number
   readonly logger: Logger
-}
-
-/** Where a watcher stands. */
-export interface Mark {
-  readonly epoch: string
-  readonly sequence: number
 }
 
 /** The mesh as this node knows it, kept true: 2 s after a loud fault, 15 s after a silent one. */

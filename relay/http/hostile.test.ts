@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EventReader } from '../../peer/watchers/test-event-reader.ts'
 import { DescribedApi } from '../described-api/index.ts'
 import { type ActedRelay, actRelay, openFront } from './acted-relay.ts'
-import { EventReader } from './event-reader.ts'
 import { createWebServer, watchTimeouts } from './server.ts'
 
 let relay: ActedRelay

@@ -1,8 +1,8 @@
 import { inviteIdOf, signRevocations } from '@ropewalk/shared/membership'
 import { applyDelta } from '@ropewalk/shared/topology'
 import { afterEach, describe, expect, test } from 'vitest'
+import { EventReader } from '../../peer/watchers/test-event-reader.ts'
 import { actRelay, openFront } from './acted-relay.ts'
-import { EventReader } from './event-reader.ts'
 
 const undo: (() => Promise<void> | void)[] = []
 afterEach(async () => {

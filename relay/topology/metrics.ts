@@ -1,6 +1,6 @@
 import type { Topology } from '@ropewalk/peer/topology'
+import type { Watchers } from '@ropewalk/peer/watchers'
 import { Gauge, type Registry } from 'prom-client'
-import type { Watchers } from './watchers.ts'
 
 /** Declares what can be counted of the topology. */
 export function registerTopologyMetrics(

@@ -22,7 +22,13 @@ export {
 } from './peer-api.ts'
 export { relayApi } from './relay-api.ts'
 export { runtimeApi } from './runtime-api.ts'
-export type { ClusterAccess, ClusterView, DeviceView, RuntimeView } from './runtime-schema.ts'
+export {
+  type RuntimeDelta,
+  type RuntimeSnapshot,
+  runtimeDeltaSchema,
+  runtimeSnapshotSchema,
+} from './runtime-events.ts'
+export type { ClusterAccess, ClusterView, DeviceView, HeldLease, RuntimeView } from './runtime-schema.ts'
 export {
   type Agent,
   type AuditEntry,

@@ -108,6 +108,9 @@ export const heldLeaseSchema = z.strictObject({
   notAfterMs: time,
 })
 
+/** A lease that this worker holds for somebody. */
+export type HeldLease = z.infer<typeof heldLeaseSchema>
+
 /** What a peer offers to those who hire. */
 export const runtimeSchema = z.strictObject({
   version: versionSchema,

@@ -2,10 +2,12 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterAccess, ClusterView, DeviceView, Job } from '@ropewalk/shared/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EventReader } from '../../peer/watchers/test-event-reader.ts'
 import { checkout, iperf, until } from '../lab/index.ts'
 import { ensureRay } from '../runtime/index.ts'
 import { hasChromium, pageText } from './chromium.ts'
 import { exampleResult } from './example-result.ts'
+import { FollowedEvents } from './followed-events.ts'
 import { openHiringWorld } from './hiring-world.ts'
 import { type MeshWorld, WORKERS } from './mesh-world.ts'
 
@@ -17,7 +19,12 @@ const runtime = ensureRay()
 let mesh: MeshWorld
 /** What the workers are like before anything was hired. */
 let before: readonly string[] = []
+/** What the hirer's peer tells of its clusters, and the head's of its leases. */
+let told: FollowedEvents
+let toldByHead: FollowedEvents
 
+const watch = (name: string, headers: Record<string, string> = {}) =>
+  EventReader.at({ socketPath: join(mesh.state(name), 'control.sock'), path: '/api/v1/events', headers })
 const engineer = (...args: string[]) => mesh.ropewalk('engineer', args, { timeoutMs: 120_000 })
 const refused = async (...args: string[]) => {
   const { code, stderr } = await mesh.ropewalk('engineer', args, { mayFail: true, timeoutMs: 60_000 })
@@ -50,6 +57,8 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
   }, 120_000)
 
   afterAll(async () => {
+    told?.[Symbol.dispose]()
+    toldByHead?.[Symbol.dispose]()
     await mesh?.[Symbol.asyncDispose]()
   }, 60_000)
 
@@ -67,6 +76,12 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     })
     expect([code, stderr]).toEqual([5, expect.stringContaining('[missing-right]')])
   }, 60_000)
+
+  test('can be watched from before it is there', async () => {
+    told = await FollowedEvents.open(await watch('engineer'))
+    toldByHead = await FollowedEvents.open(await watch(HEAD))
+    expect(told.first).toMatchObject({ clusters: [], leases: [], jobs: [], unasked: [] })
+  })
 
   test('is there within 30 s, every node alive in Ray', async () => {
     const startedAt = performance.now()
@@ -219,9 +234,40 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     )
   }, 60_000)
 
+  test('told of all that as it happened, to whoever watched', async () => {
+    const states = told.clusters().map(({ state }) => state)
+    expect(states[0]).toBe('creating')
+    expect(states).toContain('running')
+    const sizes = told.clusters().map(({ workers }) => workers.filter(({ state }) => state === 'running').length)
+    expect(sizes).toContain(3)
+    expect(sizes.indexOf(2, sizes.indexOf(3))).toBeGreaterThan(0)
+    const texts = told.clusters().flatMap(({ events }) => events.map(({ text }) => text))
+    for (const text of [/^worker-c was given back$/, /^is hired until /, /^worker-b is alive$/])
+      expect(texts).toContainEqual(expect.stringMatching(text))
+    expect(told.job(/where\.py/).at(-1)).toBe('failed')
+    expect(told.job(/^sleep 600$/).at(-1)).toBe('stopped')
+    const again = await watch('engineer', { 'last-event-id': `${told.first.epoch}.${told.first.sequence}` })
+    expect(await again.next()).toMatchObject({ event: 'delta', id: `${told.first.epoch}.${told.first.sequence + 1}` })
+    again.close()
+    expect(toldByHead.deltas.flatMap(({ leases }) => leases.set)).toContainEqual(
+      expect.objectContaining({ cluster: 'one', hirer: 'engineer', state: 'running' }),
+    )
+  })
+
   test('leaves nothing behind when it is given back', async () => {
     await engineer('cluster', 'delete', 'one')
     expect(await refused('cluster', 'show', 'one')).toEqual([1, 'not-found'])
     expect(await Promise.all(WORKERS.map(tracesOn))).toEqual(before)
+    const gone = await until(
+      10_000,
+      'the end to be told',
+      async () => told.deltas.find(({ clusters }) => clusters.removed.includes('one')) ?? null,
+    )
+    expect(gone.jobs.removed).toContainEqual(expect.stringMatching(/^one\/raysubmit_/))
+    await until(
+      10_000,
+      'the end of the lease',
+      async () => toldByHead.deltas.some(({ leases }) => leases.set.some(({ state }) => state === 'over')) || null,
+    )
   }, 60_000)
 })

@@ -24,6 +24,7 @@ import {
   sendWorkingDir,
   shellCommand,
 } from '../../peer/runtime/jobs/index.ts'
+import { createWatchers } from '../../peer/watchers/index.ts'
 import { DescribedApi, type Document } from '../../relay/described-api/index.ts'
 import { until } from '../lab/index.ts'
 import { type RayNode, startRay } from './ray.ts'
@@ -195,6 +196,10 @@ for i in range(400):
       {
         handlers: jobHandlers(clusterJobs) as Handlers<typeof peerApi>,
         jobBytes: jobBytes(clusterJobs),
+        watchers: createWatchers(
+          {},
+          { snapshot: () => ({ epoch: 'e', sequence: 0 }), since: () => undefined, onDelta: () => () => undefined },
+        ),
         openStream: () => never,
         logger,
       },

@@ -36,6 +36,8 @@ export interface Clusters extends Startable {
   named(name: string): Cluster
   /** Begins a cluster and answers at once; how it goes on is seen in it. @throws RopewalkError for a wish that makes no sense */
   create(wish: ClusterWish): Cluster
+  /** Hears of every change of what is kept of a cluster. */
+  onChange(listener: () => void): () => void
 }
 
 /** The clusters of a state folder. */
@@ -46,6 +48,7 @@ export function createClusters(dependencies: ClustersDependencies): Clusters {
 class HiredClusters implements Clusters {
   readonly #with: ClustersDependencies
   readonly #clusters = new Map<string, Cluster>()
+  readonly #listeners = new Set<() => void>()
   readonly #life: Startable
   readonly #parts: ClusterDependencies
   #sweep: NodeJS.Timeout | undefined
@@ -115,6 +118,11 @@ class HiredClusters implements Clusters {
     return cluster
   }
 
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
   async #start(): Promise<void> {
     for (const record of (await this.#with.document.read()) ?? []) {
       const failed = record.workers.length === 0
@@ -140,6 +148,7 @@ class HiredClusters implements Clusters {
 
   async #keep(name: string, record: HiredCluster | undefined): Promise<void> {
     if (record === undefined) this.#clusters.delete(name)
+    for (const listener of this.#listeners) listener()
     await this.#with.document.update((clusters = []) => {
       const others = clusters.filter((one) => one.name !== name)
       return record === undefined ? others : [...others, record]

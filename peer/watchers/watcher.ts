@@ -1,15 +1,27 @@
 import type { Writable } from 'node:stream'
-import type { Mark, Topology } from '@ropewalk/peer/topology'
 import type { Problem } from '@ropewalk/shared/errors'
-import type { Delta, Snapshot } from '@ropewalk/shared/topology'
 
 /** What a slow reader may have waiting before deltas are left out and it is brought up to date later, in bytes. */
 const BEHIND_BYTES = 1 << 20
 /** Who reads nothing for this long is let go, in ms. */
 const STUCK_MS = 30_000
 
-/** The part of the topology that is watched. */
-export type WatchedTopology = Pick<Topology, 'snapshot' | 'since' | 'onDelta'>
+/** Where a watcher stands. */
+export interface Mark {
+  /** Changes when the source restarts: sequences of two epochs cannot be compared. */
+  readonly epoch: string
+  readonly sequence: number
+}
+
+/** What is watched: a picture, and what changes of it. */
+export interface Watched<Snapshot extends Mark = Mark, Delta extends Mark = Mark> {
+  /** The picture after the last delta. */
+  snapshot(): Snapshot
+  /** The deltas after a mark; `undefined` when only a snapshot helps. */
+  since(mark: Mark): readonly Delta[] | undefined
+  /** Hears every delta from now on, in order and without gaps. */
+  onDelta(listener: (delta: Delta) => void): () => void
+}
 
 /** Where events are written: the response of a request. */
 export type EventSink = Pick<
@@ -22,10 +34,10 @@ export interface WatcherOptions {
   readonly mark: Mark | undefined
   readonly heartbeatMs: number
   /** See {@link eventWriter}. */
-  readonly textOf: (event: string, data: Snapshot | Delta) => string
+  readonly textOf: (event: string, data: Mark) => string
 }
 
-/** One stream of server-sent events (WHATWG HTML §9.2) about the topology. */
+/** One stream of server-sent events (WHATWG HTML §9.2). */
 export interface Watcher {
   /** Called about once a second with a monotonic clock in ms. */
   care(now: number): void
@@ -36,8 +48,8 @@ export interface Watcher {
 }
 
 /** Begins a stream: what was missed since the mark, or the whole picture; then every change. */
-export function createWatcher(options: WatcherOptions, topology: WatchedTopology): Watcher {
-  return new EventStream(options, topology)
+export function createWatcher(options: WatcherOptions, watched: Watched): Watcher {
+  return new EventStream(options, watched)
 }
 
 /** The id of an event, which a reader gives back as `Last-Event-ID`. */
@@ -55,23 +67,23 @@ class EventStream implements Watcher {
   readonly #sink: EventSink
   readonly #heartbeatMs: number
   readonly #textOf: WatcherOptions['textOf']
-  readonly #topology: WatchedTopology
+  readonly #watched: Watched
   readonly #unwatch: () => void
   #mark: Mark | undefined
   #stuckSince: number | undefined
   #ended = false
   #lastAt = performance.now()
 
-  constructor({ sink, mark, heartbeatMs, textOf }: WatcherOptions, topology: WatchedTopology) {
+  constructor({ sink, mark, heartbeatMs, textOf }: WatcherOptions, watched: Watched) {
     this.#sink = sink
     this.#heartbeatMs = heartbeatMs
     this.#textOf = textOf
-    this.#topology = topology
+    this.#watched = watched
     this.#mark = mark
     sink.on('drain', this.#onDrain)
     sink.write('retry: 1000\n\n')
     this.#catchUp()
-    this.#unwatch = topology.onDelta((delta) => this.#onDelta(delta))
+    this.#unwatch = watched.onDelta((delta) => this.#onDelta(delta))
   }
 
   care(now: number): void {
@@ -100,21 +112,21 @@ class EventStream implements Watcher {
     this.#catchUp()
   }
 
-  #onDelta(delta: Delta): void {
+  #onDelta(delta: Mark): void {
     // a reader that cannot follow keeps its mark, and is brought up to date when it has read what there is
     if (this.#stuckSince === undefined) this.#send('delta', delta)
   }
 
   #catchUp(): void {
-    const missed = this.#mark === undefined ? undefined : this.#topology.since(this.#mark)
-    if (missed === undefined) this.#send('snapshot', this.#topology.snapshot())
+    const missed = this.#mark === undefined ? undefined : this.#watched.since(this.#mark)
+    if (missed === undefined) this.#send('snapshot', this.#watched.snapshot())
     for (const delta of missed ?? []) {
       if (this.#stuckSince !== undefined) return
       this.#send('delta', delta)
     }
   }
 
-  #send(event: 'snapshot' | 'delta', data: Snapshot | Delta): void {
+  #send(event: 'snapshot' | 'delta', data: Mark): void {
     this.#mark = { epoch: data.epoch, sequence: data.sequence }
     this.#write(this.#textOf(event, data))
   }
@@ -127,8 +139,8 @@ class EventStream implements Watcher {
 }
 
 /** Makes events into text. Many watch the same deltas, so each is made once. */
-export function eventWriter(): (event: string, data: Snapshot | Delta) => string {
-  const texts = new WeakMap<Snapshot | Delta, string>()
+export function eventWriter(): (event: string, data: Mark) => string {
+  const texts = new WeakMap<Mark, string>()
   return (event, data) => {
     const known = texts.get(data)
     if (known !== undefined) return known

@@ -1,7 +1,6 @@
-import type { Mark } from '@ropewalk/peer/topology'
 import { RopewalkError, toProblem } from '@ropewalk/shared/errors'
 import { type Startable, startable } from '@ropewalk/shared/lifecycle'
-import { createWatcher, type EventSink, eventWriter, type WatchedTopology, type Watcher } from './watcher.ts'
+import { createWatcher, type EventSink, eventWriter, type Mark, type Watched, type Watcher } from './watcher.ts'
 
 /** Watchers are looked after this often, in ms: a revoked token's stream ends within it. */
 const CARE_MS = 1_000
@@ -22,7 +21,7 @@ export interface WatchRequest {
   readonly check: () => void
 }
 
-/** Everybody who watches the topology: each is given a snapshot, then deltas, and is let go when its right ends. */
+/** Everybody who watches something: each is given a snapshot, then deltas, and is let go when its right ends. */
 export interface Watchers extends Startable {
   /** @throws RopewalkError `limit-reached` or `draining` */
   watch(request: WatchRequest): void
@@ -32,7 +31,7 @@ export interface Watchers extends Startable {
 }
 
 /** Nobody watches yet. */
-export function createWatchers(options: WatchersOptions, topology: WatchedTopology): Watchers {
+export function createWatchers(options: WatchersOptions, watched: Watched): Watchers {
   const { limit = 256, heartbeatMs = 10_000 } = options
   const all = new Map<Watcher, () => void>()
   const textOf = eventWriter()
@@ -71,8 +70,8 @@ export function createWatchers(options: WatchersOptions, topology: WatchedTopolo
     },
     watch({ sink, mark, check }) {
       if (!open) throw new RopewalkError('draining')
-      if (all.size >= limit) throw new RopewalkError('limit-reached', 'Too many watch the topology already')
-      const watcher = createWatcher({ sink, mark, heartbeatMs, textOf }, topology)
+      if (all.size >= limit) throw new RopewalkError('limit-reached', 'Too many watch already')
+      const watcher = createWatcher({ sink, mark, heartbeatMs, textOf }, watched)
       all.set(watcher, check)
       sink.once('close', () => {
         watcher.leave()

@@ -3,7 +3,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import type { Delta, Snapshot } from '@ropewalk/shared/topology'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createWatchers, type EventSink } from './index.ts'
-import type { WatchedTopology } from './watcher.ts'
+import type { Watched } from './watcher.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -52,7 +52,7 @@ function acted() {
   let sequence = 1
   let kept: Delta[] = []
   const empty = { set: [], removed: [] }
-  const topology: WatchedTopology = {
+  const topology: Watched<Snapshot, Delta> = {
     snapshot: () => ({ version: 1, epoch: 'e', sequence, at: 0, nodes: [], links: [], relays: [] }) as Snapshot,
     since: (mark) => {
       if (mark.epoch !== 'e') return undefined

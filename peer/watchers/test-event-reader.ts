@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { deltaSchema, snapshotSchema } from '@ropewalk/shared/topology'
 
 /** One server-sent event. */
@@ -9,7 +9,7 @@ export interface SentEvent {
   readonly data: string
 }
 
-/** Reads server-sent events of a relay for tests. */
+/** Reads server-sent events for tests. */
 export class EventReader {
   readonly response: IncomingMessage
   readonly #waiting: (() => void)[] = []
@@ -31,7 +31,11 @@ export class EventReader {
   }
 
   static async open(port: number, headers: Record<string, string>): Promise<EventReader> {
-    const sent = request({ port, host: '127.0.0.1', path: '/api/v1/topology/events', headers, agent: false })
+    return await EventReader.at({ port, host: '127.0.0.1', path: '/api/v1/topology/events', headers })
+  }
+
+  static async at(asked: RequestOptions): Promise<EventReader> {
+    const sent = request({ ...asked, agent: false })
     sent.end()
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     return new EventReader(response)
