@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterAccess, ClusterView, DeviceView, Job } from '@ropewalk/shared/api'
+import type { ClusterAccess, ClusterView, DeviceView, Job, Unasked } from '@ropewalk/shared/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EventReader } from '../../peer/watchers/test-event-reader.ts'
 import { checkout, iperf, until } from '../lab/index.ts'
@@ -233,6 +233,25 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
       WORKERS.map((name) => [name, 'running']),
     )
   }, 60_000)
+
+  test('has its jobs left out while its head is silent, and those of another cluster are listed all the same', async () => {
+    const words = ['--on', OTHER, '--cpus', '1', '--memory', '2GiB', '--for', '10m']
+    await engineer('cluster', 'create', 'two', ...words)
+    await engineer('job', 'submit', '--cluster', 'two', '--', 'echo', 'of the other')
+    const listed = () => mesh.json<{ jobs: Job[]; unasked: Unasked[] }>('engineer', ['job', 'list'])
+    await mesh.world.link(HEAD).silence()
+    const askedAt = performance.now()
+    const { jobs, unasked } = await listed()
+    const seconds = (performance.now() - askedAt) / 1_000
+    console.log(`a silent head was given up after ${seconds.toFixed(1)} s`)
+    expect(seconds).toBeLessThan(15)
+    expect(jobs.map(({ cluster: its, entrypoint }) => [its, entrypoint])).toEqual([['two', "echo 'of the other'"]])
+    expect(unasked).toMatchObject([{ cluster: 'one', message: expect.stringMatching(/./) }])
+    expect((await refused('job', 'status', 'raysubmit_none'))[0]).toBe(4)
+    await mesh.world.link(HEAD).restore()
+    await until(60_000, 'the head to answer', async () => ((await listed()).unasked.length === 0 ? true : null))
+    await engineer('cluster', 'delete', 'two')
+  }, 150_000)
 
   test('told of all that as it happened, to whoever watched', async () => {
     const states = told.clusters().map(({ state }) => state)
