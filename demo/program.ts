@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const ROPEWALK = fileURLToPath(new URL('../peer/bin/ropewalk.mjs', import.meta.url))
+/** The command `ropewalk`, for the project's own Node. */
+export const ROPEWALK = fileURLToPath(new URL('../peer/bin/ropewalk.mjs', import.meta.url))
 const ROPEWALK_RELAY = fileURLToPath(new URL('../relay/bin/ropewalk-relay.mjs', import.meta.url))
 const STOP_TIMEOUT_MS = 8_000
 

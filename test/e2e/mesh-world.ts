@@ -16,7 +16,8 @@ const ROPEWALK = join(checkout, 'peer/bin/ropewalk.mjs')
 const ROPEWALK_RELAY = join(checkout, 'relay/bin/ropewalk-relay.mjs')
 export const NETWORK = 'lab'
 export const WORKERS = ['worker-a', 'worker-b', 'worker-c'] as const
-export const MEMBERS = [...WORKERS, 'engineer'] as const
+export const ENGINEER = 'engineer'
+export const MEMBERS = [...WORKERS, ENGINEER] as const
 
 export interface StartOptions {
   /** Further words for `ropewalk up`. */
