@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import {
   API_PREFIX,
+  clusterQuerySchema,
   doneSchema,
-  inCluster,
   jobIdSchema,
   type LogQuery,
   logQuerySchema,
@@ -89,14 +89,14 @@ function addPackages(app: FastifyInstance, { bytes, authorize }: Dependencies): 
       consumes: [PACKAGE_TYPE],
       security: [{ bearer: ['write'] }],
       params: z.strictObject({ package: packageNameSchema }),
-      querystring: inCluster,
+      querystring: clusterQuerySchema,
       response: { 200: doneSchema },
     },
     onRequest: allow('write', authorize),
     handler: async (request) => {
       const { params, query } = request as FastifyRequest & {
         params: { package: string }
-        query: z.output<typeof inCluster>
+        query: z.output<typeof clusterQuerySchema>
       }
       const length = Number(request.headers['content-length'])
       if (!(request.body instanceof Readable) || !Number.isSafeInteger(length) || length < 1) {

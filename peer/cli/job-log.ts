@@ -2,13 +2,15 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job } from '@ropewalk/shared/api'
-import { RopewalkError } from '@ropewalk/shared/errors'
+import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { LocalClient } from '../client/index.ts'
 import { hasEnded } from '../runtime/jobs/index.ts'
 
 const POLL_MS = 300
 /** Ray gives a job 3 s between SIGTERM and SIGKILL. */
 const STOP_MS = 30_000
+/** Of errors that may pass: not reachable, or no answer in time. */
+const EXIT_UNREACHABLE = 4
 /** A log that is not followed is asked for in pieces, in bytes. */
 const PIECE_BYTES = 64 << 20
 
@@ -56,7 +58,7 @@ export async function jobAt(local: LocalClient, { id, cluster }: JobPlace, signa
   return (await local.api.job({ params: { job: id }, query: { cluster } }, { signal })).job
 }
 
-/** Waits until a job has ended. @throws RopewalkError `timeout` */
+/** Waits until a job has ended; a head that cannot be reached meanwhile is asked again. @throws RopewalkError `timeout` */
 export async function untilEnded(
   local: LocalClient,
   place: JobPlace,
@@ -64,9 +66,14 @@ export async function untilEnded(
 ): Promise<Job> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const job = await jobAt(local, place, signal)
-    if (hasEnded(job)) return job
-    if (performance.now() > deadline) {
+    const late = performance.now() > deadline
+    const job = await jobAt(local, place, signal).catch((error: unknown) => {
+      const known = toRopewalkError(error)
+      if (late || known.exitCode !== EXIT_UNREACHABLE) throw known
+      return undefined
+    })
+    if (job !== undefined && hasEnded(job)) return job
+    if (late && job !== undefined) {
       throw new RopewalkError('timeout', `${place.id} is still ${job.status}`, {
         hint: `ropewalk job status ${place.id}`,
       })

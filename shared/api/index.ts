@@ -10,7 +10,7 @@ export {
   packageNameSchema,
   type Unasked,
 } from './job-schema.ts'
-export { inCluster, jobsApi } from './jobs-api.ts'
+export { clusterQuerySchema, jobsApi } from './jobs-api.ts'
 export { type PageQuery, pageOf, pageQuerySchema, pageSchema } from './page.ts'
 export {
   peerApi,

@@ -7,7 +7,7 @@ import { versionSchema } from './schema.ts'
 
 const jobParams = z.strictObject({ job: jobIdSchema })
 /** Which cluster: needed only where several clusters have a job of that id. */
-export const inCluster = z.strictObject({ cluster: clusterNameSchema.optional() })
+export const clusterQuerySchema = z.strictObject({ cluster: clusterNameSchema.optional() })
 const jobAnswer = z.strictObject({ version: versionSchema, job: jobSchema })
 
 /**
@@ -29,7 +29,7 @@ export const jobsApi = contract({
     summary: 'One job',
     scope: 'read',
     params: jobParams,
-    query: inCluster,
+    query: clusterQuerySchema,
     answer: jobAnswer,
   },
   submitJob: {
@@ -46,7 +46,7 @@ export const jobsApi = contract({
     summary: 'Ask for its end; it has ended when its status says so. Nothing happens to one that has ended',
     scope: 'write',
     params: jobParams,
-    query: inCluster,
+    query: clusterQuerySchema,
     answer: jobAnswer,
   },
   package: {
@@ -55,7 +55,7 @@ export const jobsApi = contract({
     summary: 'Whether a cluster has a packed working directory',
     scope: 'write',
     params: z.strictObject({ package: packageNameSchema }),
-    query: inCluster,
+    query: clusterQuerySchema,
     answer: z.strictObject({ version: versionSchema, cluster: z.string(), there: z.boolean() }),
   },
 })

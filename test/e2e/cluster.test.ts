@@ -132,6 +132,10 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     expect(job).toMatchObject({ status: 'failed', exitCode: 7 })
     const again = await mesh.ropewalk('engineer', ['job', 'logs', '-f', job?.id ?? ''], { mayFail: true })
     expect([again.code, again.stdout]).toEqual([7, submitted.stdout])
+    const script = [join(PROGRAMS, 'by-curl.sh'), join(mesh.state('engineer'), 'control.sock'), PROGRAMS, 'one']
+    const byCurl = await mesh.node('engineer').exec('sh', script, { timeoutMs: 60_000 })
+    expect(byCurl.stdout).toMatch(/^3 nodes, 'curl'$/m)
+    expect(byCurl.stdout).toMatch(/"status":"succeeded"/)
     const { stdout } = await engineer('job', 'submit', '--no-wait', '--', 'sleep', '600')
     const stopped = await engineer('job', 'stop', stdout.trim())
     expect(stopped.stdout).toBe(`${stdout.trim()} is stopped.\n`)
@@ -162,8 +166,7 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     'opens Ray’s dashboard in a browser of the laptop, and to nobody else there',
     async () => {
       const opened = mesh.spawn('engineer', ['cluster', 'open', 'dashboard', '--no-browser'])
-      await opened.says(/until Ctrl-C/)
-      const [url = '', origin = ''] = /^(http:\/\/127\.0\.0\.1:\d+)\/\S+$/m.exec(opened.output()) ?? []
+      const [url, origin = ''] = await opened.says(/^(http:\/\/127\.0\.0\.1:\d+)\/\S+$/m)
       const askedAt = performance.now()
       const text = await pageText(mesh.node('engineer'), `${url}#/cluster`, mesh.home('engineer'))
       console.log(`the dashboard came to rest after ${((performance.now() - askedAt) / 1_000).toFixed(1)} s`)
@@ -263,7 +266,7 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     const texts = told.clusters().flatMap(({ events }) => events.map(({ text }) => text))
     for (const text of [/^worker-c was given back$/, /^is hired until /, /^worker-b is alive$/])
       expect(texts).toContainEqual(expect.stringMatching(text))
-    expect(told.job(/where\.py/).at(-1)).toBe('failed')
+    expect(told.job(/where\.py 'a b'/).at(-1)).toBe('failed')
     expect(told.job(/^sleep 600$/).at(-1)).toBe('stopped')
     const again = await watch('engineer', { 'last-event-id': `${told.first.epoch}.${told.first.sequence}` })
     expect(await again.next()).toMatchObject({ event: 'delta', id: `${told.first.epoch}.${told.first.sequence + 1}` })

@@ -53,6 +53,7 @@ async function openDashboard(cli: Invocation, { name, port, browser }: Wanted): 
     { dial, logger: cli.logger.child({ room: 'dashboard' }) },
   )
   await door.start({ signal: cli.io.signal })
+  cli.say('whoever has the address may look: it is for you alone')
   await show(cli, { cluster, what: 'dashboard', worker: head.name, url: door.url, browser })
 }
 
@@ -112,7 +113,7 @@ interface Shown {
 /** Prints the address, and stays until Ctrl-C. */
 async function show(cli: Invocation, { cluster, what, worker, url, browser }: Shown): Promise<void> {
   cli.print({ version: 1, cluster, what, worker, url }, () => `${url}\n`)
-  cli.say(`the ${what} of ${cluster}, on ${worker}, until Ctrl-C; the address is for you alone`)
+  cli.say(`the ${what} of ${cluster}, on ${worker}, until Ctrl-C`)
   await using _page = browser ? await openBrowser(url, cli.io) : undefined
   if (!cli.io.signal.aborted) await once(cli.io.signal, 'abort')
 }

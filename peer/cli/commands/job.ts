@@ -8,6 +8,8 @@ import type { CommandSpec } from '../program.ts'
 
 const ID = ['<id>', 'as job submit and job list print it'] as const
 const CLUSTER = ['--cluster <name>', 'which cluster; needed only where several have a job of that id'] as const
+/** The heads are asked anew for each page. */
+const PAGE = 1_000
 /** The head is asked three times, in ms. */
 const STOP_TIMEOUT_MS = 70_000
 
@@ -18,7 +20,7 @@ export const jobList: CommandSpec = {
         const { api } = await cli.peer()
         const silent = new Map<string, Unasked>()
         const jobs = await everyPage(async (cursor) => {
-          const { jobs: items, unasked, nextCursor } = await api.jobs({ query: { cluster, cursor } })
+          const { jobs: items, unasked, nextCursor } = await api.jobs({ query: { cluster, cursor, limit: PAGE } })
           for (const one of unasked) silent.set(one.cluster, one)
           return { items, nextCursor }
         })
@@ -84,7 +86,7 @@ export const jobLogs: CommandSpec = {
           const follow = options.follow === true
           const form = cli.json ? 'json' : 'bytes'
           await printLog(local, { ...place, follow, offset, form, to: cli.io.stdout }, cli.io.signal)
-          if (follow) exitWithJob(await jobAt(local, place, cli.io.signal))
+          if (follow) exitWithJob(await untilEnded(local, place, { signal: cli.io.signal }))
         }),
       ),
 }
