@@ -62,7 +62,7 @@ export function jobBytes(clusterJobs: ClusterJobs): JobBytes {
     async readLog(id, query, signal) {
       const { cluster } = await find(clusterJobs, id, query.cluster)
       const follow = query.follow === 'true'
-      const log = clusterJobs.of(cluster).logs(id, { follow, offset: query.offset, signal })
+      const log = clusterJobs.log(cluster, id, { follow, offset: query.offset, signal })
       return follow ? log : atMost(query.limit, log)
     },
     async putPackage(name, { cluster, bytes, content }, signal) {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job } from '@ropewalk/shared/api'
-import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
+import { type ErrorCode, isRopewalkError, RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { LocalClient } from '../client/index.ts'
 import { hasEnded } from '../runtime/jobs/index.ts'
 
@@ -13,6 +13,9 @@ const STOP_MS = 30_000
 const EXIT_UNREACHABLE = 4
 /** A log that is not followed is asked for in pieces, in bytes. */
 const PIECE_BYTES = 64 << 20
+
+/** What the peer says of a job whose head is gone: not known to the next one, or no head there yet. */
+const GONE: readonly ErrorCode[] = ['not-found', 'conflict']
 
 /** A job, and the cluster where one was named. */
 export interface JobPlace {
@@ -41,9 +44,29 @@ export async function printLog(local: LocalClient, printed: LogPrinted, signal: 
   }
 }
 
+/** A followed log that the peer cuts says no reason: with its head a job is gone, and then nobody knows it any more. */
+async function whyCut(local: LocalClient, place: JobPlace, error: unknown, signal: AbortSignal): Promise<unknown> {
+  if (!isRopewalkError(error, 'stream-reset')) return error
+  const known = await jobAt(local, place, signal).then(
+    () => true,
+    (reason: unknown) => !GONE.some((code) => isRopewalkError(reason, code)),
+  )
+  if (known) return error
+  return new RopewalkError('job-lost', `${place.id} is gone: its cluster lost its head, or was given back`, {
+    hint: `ropewalk cluster ${place.cluster === undefined ? 'list' : `show ${place.cluster}`}`,
+    cause: error,
+  })
+}
+
 async function* logOf(local: LocalClient, wanted: LogPrinted, signal: AbortSignal): AsyncIterable<Uint8Array> {
   const { id, cluster, follow } = wanted
-  if (follow) return yield* local.readLog({ job: id, cluster, offset: wanted.offset, follow, signal })
+  if (follow) {
+    try {
+      return yield* local.readLog({ job: id, cluster, offset: wanted.offset, follow, signal })
+    } catch (error) {
+      throw await whyCut(local, wanted, error, signal)
+    }
+  }
   for (let offset = wanted.offset, got = PIECE_BYTES; got === PIECE_BYTES; offset += got) {
     got = 0
     for await (const chunk of local.readLog({ job: id, cluster, offset, follow, limit: PIECE_BYTES, signal })) {

@@ -7,10 +7,13 @@ import type { Logger } from '@ropewalk/shared/logger'
 import { rayPort } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../discovery/index.ts'
 import type { Cluster, Clusters } from './hire/index.ts'
-import { createJobs, type Jobs } from './jobs/index.ts'
+import { createJobs, type Jobs, type LogOptions } from './jobs/index.ts'
 
 /** For one answer of a head, in ms: less than callers of this node's API wait for theirs. */
 const ANSWER_TIMEOUT_MS = 8_000
+
+/** How often a log that is followed asks whether its head is still the same, in ms. */
+const HEAD_LOOK_MS = 500
 
 /** Where a cluster's head is now. */
 export interface HeadPlace {
@@ -28,6 +31,8 @@ export interface ClusterJobs {
    * @throws RopewalkError `not-found`; `conflict` where it has no head now
    */
   of(cluster: string, options?: { readonly patient?: boolean }): Jobs
+  /** A job's log as {@link Jobs.logs}; ends with `job-lost` when the cluster ends or gets another head. */
+  log(cluster: string, id: string, options: LogOptions): AsyncIterable<Uint8Array>
 }
 
 export interface ClusterJobsDependencies {
@@ -40,8 +45,10 @@ export interface ClusterJobsDependencies {
 
 /** The heads are asked each time: nothing is kept here. */
 export function createClusterJobs({ clusters, discovery, open, logger }: ClusterJobsDependencies): ClusterJobs {
-  return {
+  const self: ClusterJobs = {
     names: () => clusters.list().map(({ record }) => record.name),
+    log: (name, id, options) =>
+      whileItsHeadIs(clusters.named(name), options.signal, (signal) => self.of(name).logs(id, { ...options, signal })),
     of(name, { patient = false } = {}) {
       const { member, ports, token } = headOf(clusters.named(name), discovery)
       const { nodeId, addresses } = member
@@ -56,6 +63,33 @@ export function createClusterJobs({ clusters, discovery, open, logger }: Cluster
       }
       return createJobs(options, { dial, logger: logger.child({ cluster: name }) })
     },
+  }
+  return self
+}
+
+/** With its head a cluster loses its jobs, and gets another token: whoever follows one need not wait for the old head. */
+async function* whileItsHeadIs(
+  cluster: Cluster,
+  signal: AbortSignal,
+  read: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  const { token, name } = cluster.record
+  const lost = new AbortController()
+  const timer = setInterval(() => {
+    if (cluster.phase !== 'ending' && cluster.record.token === token) return
+    const what = cluster.phase === 'ending' ? 'ended' : 'lost its head'
+    lost.abort(
+      new RopewalkError('job-lost', `The cluster ${name} ${what}, and the job with it`, {
+        hint: `ropewalk cluster show ${name}`,
+      }),
+    )
+  }, HEAD_LOOK_MS)
+  try {
+    yield* read(AbortSignal.any([signal, lost.signal]))
+  } catch (error) {
+    throw lost.signal.aborted && !signal.aborted ? lost.signal.reason : error
+  } finally {
+    clearInterval(timer)
   }
 }
 

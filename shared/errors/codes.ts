@@ -83,6 +83,7 @@ export const ERRORS = {
   'devices-taken': { exit: 4, status: 409, says: 'What is asked for is leased to somebody else' },
   'no-workers': { exit: 4, status: 503, says: 'Not enough fitting workers are free' },
   'runtime-missing': { exit: 1, status: 501, says: 'Ray is not installed on that machine' },
+  'job-lost': { exit: 1, status: 410, says: 'The job is gone with the head of its cluster' },
   'runtime-failed': { exit: 1, status: 502, says: 'Ray did not start, or ended by itself' },
 } as const satisfies Record<string, Meaning>
 

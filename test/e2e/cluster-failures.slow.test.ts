@@ -111,7 +111,7 @@ describe.skipIf(runtime === undefined)('a cluster when something breaks', () => 
       [SPARE, 'running'],
     ])
     expect(events.map(({ text }) => text)).toContainEqual(expect.stringMatching(/lost its jobs, actors and objects/))
-    expect((await job.ended).code).not.toBe(0)
+    expect([(await job.ended).code, job.output()]).toEqual([1, expect.stringMatching(/lost its head.*\[job-lost\]/)])
     const again = submit('where.py', 'anew', '0')
     expect([(await again.ended).code, again.output()]).toEqual([0, expect.stringMatching(/^2 nodes, 'anew'$/m)])
   }, 300_000)

@@ -190,6 +190,7 @@ for i in range(400):
     const clusterJobs: ClusterJobs = {
       names: () => Object.keys(known),
       of: (name) => known[name] ?? raise(new RopewalkError('not-found', name)),
+      log: (name, id, options) => clusterJobs.of(name).logs(id, options),
     }
     await using server = createLocalServer(
       { doors: [{ path: join(folder, 'control.sock'), mode: 0o600, scopes: ['read', 'write'] }] },

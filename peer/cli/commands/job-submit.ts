@@ -92,7 +92,7 @@ async function followed(cli: Invocation, local: LocalClient, place: JobPlace): P
       cli.say(`${id} goes on; come back with: ${back}`)
       throw new ExitWith(DETACHED)
     }
-    if (!isRopewalkError(error)) throw error
+    if (!isRopewalkError(error) || error.code === 'job-lost') throw error
     throw new RopewalkError(error.code, `${error.message}; ${id} may go on all the same`, { hint: back, cause: error })
   }
 }

@@ -13,6 +13,8 @@
 # a line), limits (VALUE, a tab, FILE, one a line). What it writes there:
 # keeper (its own id) and init (bubblewrap's word on the cage's first process).
 set -u
+# bubblewrap makes folders that the lease's user must pass, whatever a service manager set.
+umask 022
 verb=$1 folder=$2
 shift 2
 inner_path=$PATH

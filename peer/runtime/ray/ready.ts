@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isRopewalkError, RopewalkError } from '@ropewalk/shared/errors'
 import { rayPort } from '@ropewalk/shared/runtime'
 import type { Cage } from '../cage/index.ts'
@@ -16,6 +17,8 @@ export interface AwaitRayOptions {
 
 /** Longer than the program's own limit, which says what was missing. */
 const GRACE_MS = 15_000
+/** For the word that a cage has ended, in ms. */
+const END_MS = 1_000
 
 /**
  * Waits until Ray in a cage is alive in its cluster, by what the head says, and gives Ray's id of the node.
@@ -26,11 +29,17 @@ export async function awaitRay(cage: Cage, node: RayNode, options: AwaitRayOptio
   const program = await readFile(join(import.meta.dirname, 'alive.py'), 'utf8')
   const port = String(rayPort(node.ports, 'nodeManager'))
   const words = [PYTHON, '-c', program, headOf(node), node.address, port, String(timeoutMs / 1000)]
+  const startedAt = performance.now()
   try {
     const answer = await cage.exec(words, { signal: options.signal, timeoutMs: timeoutMs + GRACE_MS })
     const id = parseNodeId(answer.stdout)
     if (answer.code === 0 && id !== undefined) return id
     const reason = answer.stderr.trim().split('\n').at(-1) || `the program that looks for it ended with ${answer.code}`
+    // what ends the cage ends this program as well, and may be told first
+    const end = await Promise.race([cage.ended, sleep(END_MS, undefined)])
+    if (end !== undefined) throw endedByItself(node, end.code, cage)
+    if (performance.now() - startedAt < timeoutMs)
+      throw new RopewalkError('engine-failed', `${named(node)} cannot be asked: ${reason}${shown(cage)}`)
     throw new RopewalkError(
       'timeout',
       `${named(node)} is not alive after ${timeoutMs / 1000} s: ${reason}${shown(cage)}`,
@@ -40,9 +49,12 @@ export async function awaitRay(cage: Cage, node: RayNode, options: AwaitRayOptio
     )
   } catch (error) {
     if (!isRopewalkError(error, 'not-running')) throw error
-    const { code } = await cage.ended
-    throw new RopewalkError('engine-failed', `${named(node)} ended by itself with ${code ?? 'no status'}${shown(cage)}`)
+    throw endedByItself(node, (await cage.ended).code, cage)
   }
+}
+
+function endedByItself(node: RayNode, code: number | null, cage: Cage): RopewalkError {
+  return new RopewalkError('engine-failed', `${named(node)} ended by itself with ${code ?? 'no status'}${shown(cage)}`)
 }
 
 /** Ray's id of a node: 28 bytes as hexadecimal text. */
