@@ -5,6 +5,8 @@ import { type Cage, type CageSpec, createCages } from '../../../peer/runtime/cag
 import { awaitRay, type RayNode } from '../../../peer/runtime/ray/index.ts'
 import type { Question } from '../cage-host.ts'
 
+// As the unit of the peer has it.
+process.umask(0o077)
 const cages = createCages({ folder: process.argv[2] ?? '' }, { logger: createLogger({ destination: process.stderr }) })
 const open = new Map<string, Cage>()
 
