@@ -11,7 +11,7 @@ export const BLOCKS = 30
  *  on the loopback interface only, shared by all leases. */
 export const CLIENT_PORTS = [23_000, 23_999] as const
 
-/** Where in its block each part of Ray listens. */
+/** Where in its block each part of Ray listens, and a Jupyter beside it. */
 export const RAY_PORTS = {
   gcs: 0,
   nodeManager: 1,
@@ -26,6 +26,7 @@ export const RAY_PORTS = {
   dashboardMetrics: 10,
   serveHttp: 11,
   serveGrpc: 12,
+  jupyter: 13,
 } as const
 
 /** Parts of Ray that listen on a port of their own. */

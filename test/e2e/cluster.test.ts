@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterAccess, ClusterView, DeviceView, Job, Unasked } from '@ropewalk/shared/api'
@@ -12,6 +13,8 @@ import { openHiringWorld } from './hiring-world.ts'
 import { type MeshWorld, WORKERS } from './mesh-world.ts'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
+const RUN_CELL = join(PROGRAMS, 'run-cell.ts')
+const hasJupyter = spawnSync('which', ['jupyter-server']).status === 0
 const CREATE_MS = 30_000
 const [HEAD, OTHER, THIRD] = WORKERS
 const runtime = ensureRay()
@@ -180,7 +183,6 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
       expect(await curl(`${origin}/api/v0/nodes`)).toBe('404')
       expect(await curl('-H', 'Host: rebound.example', url)).toBe('421')
       await opened.stop()
-      expect(await refused('cluster', 'open', 'jupyter')).toEqual([5, 'not-exposed'])
       const served = mesh.node(HEAD).spawn('python3', ['-um', 'http.server', '-b', '127.0.0.1', '8888'])
       await served.says(/Serving HTTP/)
       await mesh.ropewalk(HEAD, ['expose', 'jupyter=8888', '--http'])
@@ -192,6 +194,26 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
       expect(await refused('cluster', 'open', 'door')).toEqual([2, 'bad-usage'])
     },
     120_000,
+  )
+
+  test.skipIf(!hasJupyter)(
+    'starts a Jupyter on its head that runs a cell, and ends it',
+    async () => {
+      const opened = mesh.spawn('engineer', ['cluster', 'open', 'jupyter', '--no-browser'])
+      const [, base = '', token = ''] = await opened.says(/^(http:\S+)\?token=(\w+)$/m, 60_000)
+      const code = 'import os, platform; print(platform.node(), os.environ["ROPEWALK_ADDRESS"])'
+      const ran = await mesh
+        .node('engineer')
+        .exec(process.execPath, [RUN_CELL, base, token, code], { timeoutMs: 60_000 })
+      expect(ran.stdout.trim()).toBe(`${HEAD} ${await addressOf(HEAD)}`)
+      const { stdout: seen } = await mesh.node(HEAD).exec('ps', ['-eo', 'args'])
+      expect(seen).toContain('jupyter')
+      expect(seen).not.toContain(token)
+      await opened.stop(30_000)
+      const { jobs } = await mesh.json<{ jobs: Job[] }>('engineer', ['job', 'list'])
+      expect(jobs.find(({ metadata }) => metadata.job_name === 'jupyter')?.status).toBe('stopped')
+    },
+    150_000,
   )
 
   test('refuses outsiders on the LAN, and members that are not in it, on every port that Ray listens on', async () => {

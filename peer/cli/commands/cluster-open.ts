@@ -6,6 +6,7 @@ import type { LocalClient } from '../../client/index.ts'
 import { createDashboardDoor } from '../../runtime/dashboard/index.ts'
 import { createForward } from '../../tunnels/index.ts'
 import { accessTo } from '../cluster-access.ts'
+import { startJupyter } from '../head-jupyter.ts'
 import type { Invocation } from '../invocation.ts'
 import { openBrowser } from '../open-browser.ts'
 import { type CommandSpec, errorText } from '../program.ts'
@@ -20,7 +21,7 @@ interface Options {
 export const clusterOpen: CommandSpec = {
   build: (command, run) =>
     command
-      .argument('<what>', 'dashboard: Ray’s own pages; jupyter: the one that a worker of the cluster exposes')
+      .argument('<what>', 'dashboard: Ray’s own pages; jupyter: one that a worker exposes, else one on the head')
       .argument('[name]', 'the cluster; needed where there are several')
       .option('--port <port>', 'which port of 127.0.0.1; any, if left out', '0')
       .option('--no-browser', 'print the address and open nothing')
@@ -57,31 +58,63 @@ async function openDashboard(cli: Invocation, { name, port, browser }: Wanted): 
   await show(cli, { cluster, what: 'dashboard', worker: head.name, url: door.url, browser })
 }
 
-/** A worker's Jupyter has its own token; the way there is a forward like any other. */
-async function openJupyter(cli: Invocation, { name, port, browser }: Wanted): Promise<void> {
+/** One that a worker of the cluster exposes, with a token of its own; else one that is started on the head. */
+async function openJupyter(cli: Invocation, wanted: Wanted): Promise<void> {
   const local = await cli.peer()
-  const access = await accessTo(cli, name)
-  const { cluster } = await local.api.cluster({ params: { cluster: access.name } })
+  const access = await accessTo(cli, wanted.name)
+  const exposing = await exposingWorker(local, access.name)
+  if (exposing !== undefined) {
+    const open: OpenStream = (service, signal) =>
+      local.openStream({ peer: exposing.nodeId, service, via: 'auto', signal })
+    const shown = { cluster: access.name, what: JUPYTER, worker: exposing.name }
+    return await forwarded(cli, wanted, { ...shown, service: JUPYTER, open, query: '' })
+  }
+  const dial = await dialHead(local, access.head)
+  cli.say(`starting Jupyter on ${access.head.name}; it ends with this command`)
+  await using jupyter = await startJupyter(local, { access, dial, signal: cli.io.signal })
+  await forwarded(cli, wanted, {
+    cluster: access.name,
+    what: JUPYTER,
+    worker: access.head.name,
+    service: String(jupyter.port),
+    open: (service, signal) => dial(Number(service), signal),
+    query: `?token=${jupyter.token}`,
+  })
+}
+
+async function exposingWorker(local: LocalClient, name: string) {
+  const { cluster } = await local.api.cluster({ params: { cluster: name } })
   const workers = cluster.workers.toSorted((a, b) => Number(b.role === 'head') - Number(a.role === 'head'))
   for (const worker of workers) {
     const found = await local.api.peer({ params: { peer: worker.nodeId } }).catch(() => undefined)
-    if (found?.peer.services.some((service) => service.name === JUPYTER) !== true) continue
-    await using forward = createForward(
-      { mappings: [{ localPort: port, service: JUPYTER }] },
-      {
-        open: (service, signal) => local.openStream({ peer: worker.nodeId, service, via: 'auto', signal }),
-        logger: cli.logger.child({ room: 'forward' }),
-        onRefused: (_service, error) => cli.io.stderr.write(errorText(error, cli.io.stderr.isTTY === true)),
-      },
-    )
-    await forward.start({ signal: cli.io.signal })
-    const url = `http://127.0.0.1:${forward.local[0]?.port ?? port}/`
-    await show(cli, { cluster: cluster.name, what: JUPYTER, worker: worker.name, url, browser })
-    return
+    if (found?.peer.services.some((service) => service.name === JUPYTER) === true) return worker
   }
-  throw new RopewalkError('not-exposed', `No worker of ${cluster.name} exposes a Jupyter, and Ray brings none`, {
-    hint: `on ${access.head.name}: jupyter lab --no-browser --port 8888, and ropewalk expose jupyter=8888 --http`,
-  })
+  return undefined
+}
+
+type OpenStream = (service: string, signal: AbortSignal) => Promise<Socket>
+
+interface Forwarded {
+  readonly cluster: string
+  readonly what: string
+  readonly worker: string
+  readonly service: string
+  readonly open: OpenStream
+  readonly query: string
+}
+
+async function forwarded(cli: Invocation, { port, browser }: Wanted, to: Forwarded): Promise<void> {
+  const { service, open, query, ...shown } = to
+  await using forward = createForward(
+    { mappings: [{ localPort: port, service }] },
+    {
+      open,
+      logger: cli.logger.child({ room: 'forward' }),
+      onRefused: (_service, error) => cli.io.stderr.write(errorText(error, cli.io.stderr.isTTY === true)),
+    },
+  )
+  await forward.start({ signal: cli.io.signal })
+  await show(cli, { ...shown, url: `http://127.0.0.1:${forward.local[0]?.port ?? port}/${query}`, browser })
 }
 
 /** Connections to a port of the head: streams by mesh or tunnel, or none of them where this node is the head. */
