@@ -1,7 +1,7 @@
 export { MESH_MTU, type MeshDeviceOptions, openMeshDevice } from './mesh-device.ts'
 export { createMeshNetwork, type EchoNetwork } from './mesh-network.ts'
 export { createNames, type NamesDependencies, type NamesOptions } from './names.ts'
-export { createResolvConf, originalResolvConf, ownsMountNamespace, type ResolvConfOptions } from './resolv-conf.ts'
+export { createResolvConf, originalResolvConf, ownsResolvConf, type ResolvConfOptions } from './resolv-conf.ts'
 export { createResolver, type Resolver, type ResolverDependencies, type ResolverOptions } from './resolver.ts'
 export { readSshHostKeys } from './ssh-host-keys.ts'
 export { askUpstream, nameserversOf } from './upstream.ts'

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { MeshAddresses } from '@ropewalk/shared/addressing'
 import { createStack, type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
-import { createResolvConf, originalResolvConf, ownsMountNamespace } from './resolv-conf.ts'
+import { createResolvConf, originalResolvConf, ownsResolvConf } from './resolv-conf.ts'
 import { createResolver } from './resolver.ts'
 import { askUpstream, nameserversOf } from './upstream.ts'
 import { type Directory, Zone } from './zone.ts'
@@ -36,7 +36,7 @@ export function createNames(options: NamesOptions, { directory, logger }: NamesD
       stack.use(
         createResolver({ addresses: [v6, v4], port: DNS_PORT, upstreams: () => upstreams }, { zone, ask: askUpstream }),
       )
-      if (options.mode === 'on' || (await ownsMountNamespace())) {
+      if (options.mode === 'on' || (await ownsResolvConf(RESOLV_CONF))) {
         stack.use(createResolvConf({ file: RESOLV_CONF, nameservers: [v4, v6], search: zone.origin }))
       }
       try {

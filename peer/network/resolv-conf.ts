@@ -1,4 +1,4 @@
-import { readFile, readlink, writeFile } from 'node:fs/promises'
+import { readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import type { Startable } from '@ropewalk/shared/lifecycle'
 
 const MARK = '# written by ropewalk; the lines from before come back when it stops'
@@ -72,14 +72,15 @@ class ResolvConf implements Startable {
 }
 
 /**
- * Whether this process lives in a mount namespace of its own (a container, a lab node), so that its `/etc/resolv.conf` is nobody else's.
- * On an ordinary host the system's own resolver configuration is not touched.
+ * Whether `/etc/resolv.conf` is nobody else's: this process lives in a container, or in a mount namespace (a lab node) that has a file of its
+ * own there. A service manager gives its services namespaces as well, with the machine's file in them; that one is not touched.
  */
-export async function ownsMountNamespace(): Promise<boolean> {
+export async function ownsResolvConf(file: string): Promise<boolean> {
   try {
-    const [own, kernel] = await Promise.all([readlink('/proc/self/ns/mnt'), readFile('/proc/1/environ', 'utf8')])
-    const init = await readlink('/proc/1/ns/mnt')
-    return own !== init || /(?:^|\0)container=/.test(kernel)
+    if (/(?:^|\0)container=/.test(await readFile('/proc/1/environ', 'utf8'))) return true
+    const [own, first] = await Promise.all([readlink('/proc/self/ns/mnt'), readlink('/proc/1/ns/mnt')])
+    const [ours, theirs] = await Promise.all([stat(file), stat(`/proc/1/root${file}`)])
+    return own !== first && (ours.dev !== theirs.dev || ours.ino !== theirs.ino)
   } catch {
     return false // not root, or no /proc: not ours to change
   }
