@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import { DemoNetwork, ENGINEER, SERVICE, WORKERS } from './network.ts'
 import { prove } from './proof.ts'
+import { timedLines } from './timed-lines.ts'
 
 const once = process.argv.includes('--once')
 const unknown = process.argv.slice(2).find((word) => word !== '--once')
@@ -10,13 +11,10 @@ if (unknown !== undefined) {
   process.exit(2)
 }
 
-const began = performance.now()
+const say = timedLines()
 const abort = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => abort.abort())
 const stopped = new Promise<void>((resolve) => abort.signal.addEventListener('abort', () => resolve(), { once: true }))
-
-const seconds = (): string => `${((performance.now() - began) / 1000).toFixed(1)} s`.padStart(7)
-const say = (line: string): void => console.log(`${styleText('dim', seconds())}  ${line}`)
 
 process.exitCode = await main().catch((error: unknown) => {
   if (abort.signal.aborted) return 130

@@ -14,6 +14,12 @@ const TOOLS = [
   { command: 'nsenter', debian: 'util-linux' },
 ] as const
 const TUN = '/dev/net/tun'
+/** What Linux, Debian and Ubuntu have to forbid it. */
+const SWITCHES = [
+  'user.max_user_namespaces=10000',
+  'kernel.unprivileged_userns_clone=1',
+  'kernel.apparmor_restrict_unprivileged_userns=0',
+]
 const ROOT = process.getuid?.() === 0
 
 /** Looks for all that is needed but Ray; by trying it, not by guessing. */
@@ -66,7 +72,7 @@ async function noNamespaces(): Promise<Refusal | undefined> {
     return { sentence: `No namespaces can be made here: ${reason}.`, hint: 'a container needs --privileged for it' }
   return {
     sentence: `Ordinary users cannot make namespaces here: ${reason}.`,
-    hint: 'sudo npm run demo:ray; or sudo sysctl -w kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)',
+    hint: `sudo npm run demo:ray, or set by sysctl what is there of: ${SWITCHES.join(', ')}`,
   }
 }
 

@@ -10,6 +10,7 @@ import {
   WORKERS,
 } from '../../test/e2e/index.ts'
 import { checkout } from '../../test/lab/index.ts'
+import { timedLines } from '../timed-lines.ts'
 
 const CLUSTER = 'one'
 const EXAMPLES = join(checkout, 'examples')
@@ -27,10 +28,7 @@ export interface ShowOptions {
 
 /** Brings a network and a cluster up, proves it by a job, and stays until it is told to end. Gives the exit code. */
 export async function showCluster({ once, signal }: ShowOptions): Promise<number> {
-  const began = performance.now()
-  const seconds = (): string => `${((performance.now() - began) / 1000).toFixed(1)} s`.padStart(7)
-  const say = (line: string): void => console.log(`${styleText('dim', seconds())}  ${line}`)
-
+  const say = timedLines()
   await using mesh = await openHiringWorld([ENGINEER], { progress: say, signal })
   await run(mesh, ['cluster', 'create', CLUSTER, '--workers', String(WORKERS.length), ...SHARE, '--for', '8h'], {
     line: say,
