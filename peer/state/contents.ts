@@ -205,6 +205,8 @@ const cluster = z.strictObject({
     cpus: z.number().int().positive().optional(),
     memoryMiB: z.number().int().positive().optional(),
   }),
+  /** How many workers it is to have; fewer are in it while nobody fits. */
+  size: z.number().int().positive(),
   workers: z.array(clusterWorker),
   /** What happened to it, the newest last. */
   events: z.array(z.strictObject({ atMs: time, text: z.string() })),

@@ -1,14 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { NodeId } from '@ropewalk/shared/identity'
-import { type LeaseId, type LeaseStanding, leaseIdOf, MAX_CLUSTER_MEMBERS, rayPort } from '@ropewalk/shared/runtime'
+import type { LeaseId, LeaseStanding } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../../discovery/index.ts'
 import type { HiredCluster } from '../../state/index.ts'
-import { candidates, devicesFor, refuseUnfit, tooFew, type Wish } from './choose.ts'
-import type { Head } from './orders.ts'
-import { type Worker, WorkerLeases, type WorkerLeasesDependencies } from './worker-leases.ts'
+import { ClusterRecord, type Keep, newToken, type Worker } from './cluster-record.ts'
+import { Recruiter } from './recruiter.ts'
+import { WorkerLeases, type WorkerLeasesDependencies } from './worker-leases.ts'
 
-const EVENTS = 50
 /** A lost worker's place stays empty this long when nobody fits, in ms. */
 const REPLACE_EVERY_MS = 15_000
 
@@ -17,32 +15,31 @@ export type ClusterPhase = 'creating' | 'running' | 'degraded' | 'failed' | 'end
 
 export interface ClusterDependencies extends WorkerLeasesDependencies {
   readonly discovery: Pick<Discovery, 'members' | 'member' | 'self'>
-  /** The record has changed: it is kept, or goes when there is none. */
-  readonly keep: (name: string, record: HiredCluster | undefined) => Promise<void>
+  readonly keep: Keep
 }
 
 /** A cluster that this node hired: brings it up, watches over it, ends it. One thing at a time. */
 export class Cluster {
-  #record: HiredCluster
+  readonly #record: ClusterRecord
   readonly #with: ClusterDependencies
   readonly #leases: WorkerLeases
+  readonly #recruiter: Recruiter
   readonly #watches = new Map<LeaseId, AbortController>()
   readonly #stopped = new AbortController()
   #phase: ClusterPhase
   #queue: Promise<unknown> = Promise.resolve()
-  #size: number
   #replaceTimer: NodeJS.Timeout | undefined
 
   constructor(record: HiredCluster, phase: ClusterPhase, dependencies: ClusterDependencies) {
-    this.#record = record
+    this.#record = new ClusterRecord(record, dependencies)
     this.#phase = phase
     this.#with = dependencies
-    this.#leases = new WorkerLeases(() => this.#record, dependencies)
-    this.#size = record.workers.length
+    this.#leases = new WorkerLeases(() => this.record, dependencies)
+    this.#recruiter = new Recruiter({ record: this.#record, leases: this.#leases, discovery: dependencies.discovery })
   }
 
   get record(): HiredCluster {
-    return this.#record
+    return this.#record.value
   }
 
   get phase(): ClusterPhase {
@@ -55,68 +52,62 @@ export class Cluster {
   }
 
   get head(): Worker | undefined {
-    return this.#record.workers.find(({ role }) => role === 'head')
+    return this.#record.head
   }
 
-  /** Hires the workers and starts Ray on them. @throws RopewalkError `no-workers`, or a worker's reason */
-  create(size: number, on: readonly Member[] | undefined): Promise<void> {
+  /** Hires the workers, as many as its size or those named, and starts Ray on them. @throws RopewalkError `no-workers`, or a worker's reason */
+  create(on: readonly Member[] | undefined): Promise<void> {
     return this.#alone(async () => {
-      this.#size = on?.length ?? size
       try {
-        await this.#bringUp(on)
+        await this.#bringUp(this.record.size, on)
       } catch (error) {
         const reason = toRopewalkError(error)
-        this.#phase = 'failed'
-        this.#say(reason.message)
-        await this.#releaseAll()
-        await this.#keep({ workers: [] })
+        await this.#fail(reason.message)
         throw reason
       }
     })
   }
 
-  /** Goes on after a restart of this peer: its leases run on. */
+  /** Goes on after a restart of this peer: its leases run on, and a place that was empty is filled. */
   resume(): void {
     this.#phase = 'running'
     for (const worker of this.#record.workers) this.#watch(worker)
+    void this.#alone(() => this.#fill())
   }
 
   /** Moves its end. @throws RopewalkError with the first worker's reason; the others keep what they took */
   extend(notAfterMs: number): Promise<void> {
     return this.#alone(async () => {
-      await this.#amendAll(this.#record.workers, notAfterMs)
-      await this.#keep({ notAfterMs })
-      this.#say(`is hired until ${new Date(notAfterMs).toISOString()}`)
+      await this.#recruiter.amend(notAfterMs)
+      await this.#record.change({ notAfterMs })
+      this.#record.say(`is hired until ${new Date(notAfterMs).toISOString()}`)
     })
   }
 
   add(member: Member | undefined): Promise<void> {
     return this.#alone(async () => {
       await this.#addOne(member === undefined ? undefined : [member])
-      this.#size += 1
+      await this.#record.change({ size: this.record.size + 1 })
     })
   }
 
   remove(nodeId: NodeId): Promise<void> {
     return this.#alone(async () => {
+      const name = this.#leases.name(nodeId)
       const worker = this.#record.workers.find((one) => one.nodeId === nodeId)
-      if (worker === undefined)
-        throw new RopewalkError('not-found', `${this.#leases.name(nodeId)} is not in that cluster`)
+      if (worker === undefined) throw new RopewalkError('not-found', `${name} is not in that cluster`)
       if (worker.role === 'head') {
-        throw new RopewalkError('conflict', `${this.#leases.name(nodeId)} is the head`, {
-          hint: 'ropewalk cluster delete',
-        })
+        throw new RopewalkError('conflict', `${name} is the head`, { hint: 'ropewalk cluster delete' })
       }
-      this.#size -= 1
+      await this.#record.change({ size: this.record.size - 1 })
       await this.#drop(worker)
-      this.#say(`${this.#leases.name(nodeId)} was given back`)
+      this.#record.say(`${name} was given back`)
     })
   }
 
   /** Gives all workers back. Says whose peers could not be told: there the lease ends by itself. */
   delete(): Promise<readonly string[]> {
-    this.#phase = 'ending'
-    this.#stopped.abort()
+    this.#beginEnd()
     return this.#alone(() => this.#end())
   }
 
@@ -134,79 +125,16 @@ export class Cluster {
     return mine
   }
 
-  async #bringUp(on: readonly Member[] | undefined): Promise<void> {
-    const { discovery } = this.#with
-    const wish = this.#wish
-    if (on !== undefined) refuseUnfit(on, wish)
-    const everybody = [discovery.self, ...discovery.members()]
-    const pool = on ?? candidates(everybody, wish)
-    if (pool.length < this.#size) throw tooFew(this.#size, everybody, wish)
-    this.#say(`asking ${this.#size} of ${pool.length} fitting workers`)
-    await this.#reserve(pool, this.#size)
-    const [head, ...others] = this.#record.workers
-    if (head === undefined) throw new RopewalkError('no-workers')
-    await this.#startNode(head, undefined)
-    const at = this.#headAddress()
-    await Promise.all(others.map((worker) => this.#startNode(worker, at)))
+  #beginEnd(): void {
+    this.#phase = 'ending'
+    this.#record.end()
+    this.#stopped.abort()
+  }
+
+  async #bringUp(size: number, on: readonly Member[] | undefined): Promise<void> {
+    await this.#recruiter.bringUp(size, on, this.#stopped.signal)
     this.#phase = 'running'
-    this.#say(`${this.#size} nodes are alive`)
     for (const worker of this.#record.workers) this.#watch(worker)
-  }
-
-  /** Reserves so many of the pool; whoever refuses is replaced by the next. All of them end in the record, or none. */
-  async #reserve(pool: readonly Member[], size: number): Promise<void> {
-    const left = [...pool]
-    const refusals: string[] = []
-    let got: Worker[] = []
-    try {
-      while (got.length < size) {
-        const asked = left.splice(0, size - got.length)
-        if (asked.length < size - got.length) {
-          throw new RopewalkError(
-            'no-workers',
-            `Only ${got.length} of ${size} workers could be had: ${refusals.join('; ')}`,
-          )
-        }
-        const members = [...got.map(({ nodeId }) => nodeId), ...asked.map(({ nodeId }) => nodeId)]
-        const answers = await Promise.all(asked.map((member) => this.#reserveOne(member, members, refusals)))
-        got = [...got, ...answers.filter((worker) => worker !== undefined)]
-      }
-      got = got.map((worker, index) => ({ ...worker, role: index === 0 ? 'head' : 'worker' }))
-      await this.#keep({ workers: [...this.#record.workers, ...got] })
-      // those who were asked first were told of others who refused
-      if (refusals.length > 0) await this.#amendAll(this.#record.workers, this.#record.notAfterMs)
-    } catch (error) {
-      await Promise.all(got.map((worker) => this.#leases.release(worker)))
-      throw error
-    }
-  }
-
-  async #reserveOne(member: Member, members: readonly NodeId[], refusals: string[]): Promise<Worker | undefined> {
-    const offer = member.record?.offer
-    if (offer === undefined) return undefined
-    const worker = {
-      nodeId: member.nodeId,
-      lease: leaseIdOf(randomBytes(16)),
-      role: 'worker' as const,
-      ports: 0,
-      seq: 0,
-      devices: devicesFor(offer, this.#wish),
-    }
-    try {
-      return await this.#leases.reserve(worker, members)
-    } catch (error) {
-      const { message } = toRopewalkError(error)
-      refusals.push(`${member.name}: ${message}`)
-      this.#say(`${member.name} refused: ${message}`)
-      return undefined
-    }
-  }
-
-  async #startNode(worker: Worker, head: Head | undefined): Promise<void> {
-    const name = this.#leases.name(worker.nodeId)
-    this.#say(`${name} starts Ray${head === undefined ? ' as the head' : ''}`)
-    await this.#leases.start(worker, head, this.#stopped.signal)
-    this.#say(`${name} is alive`)
   }
 
   /** Follows a worker until it is lost or left. */
@@ -224,8 +152,8 @@ export class Cluster {
 
   async #lose(worker: Worker, why: string): Promise<void> {
     if (!this.#record.workers.some(({ lease }) => lease === worker.lease) || this.#stopped.signal.aborted) return
-    this.#say(`${this.#leases.name(worker.nodeId)} is lost: ${why}`)
-    if (Date.now() >= this.#record.notAfterMs) return void (await this.#end())
+    this.#record.say(`${this.#leases.name(worker.nodeId)} is lost: ${why}`)
+    if (Date.now() >= this.record.notAfterMs) return void (await this.#end())
     this.#phase = 'degraded'
     if (worker.role === 'head') return await this.#rebuild(worker)
     await this.#drop(worker)
@@ -233,48 +161,42 @@ export class Cluster {
   }
 
   async #end(): Promise<readonly string[]> {
-    this.#phase = 'ending'
-    this.#stopped.abort()
+    this.#beginEnd()
     const untold = await this.#releaseAll()
-    await this.#with.keep(this.#record.name, undefined)
+    await this.#record.forget()
     return untold
   }
 
   /** The head holds what Ray knows: with it jobs, actors and objects are lost, and the others begin anew with another. */
   async #rebuild(head: Worker): Promise<void> {
-    this.#say(`with its head the cluster lost its jobs, actors and objects; it is built anew`)
-    const others = this.#record.workers.filter(({ lease }) => lease !== head.lease)
+    this.#record.say('with its head the cluster lost its jobs, actors and objects; it is built anew')
+    const before = new Set(this.#record.workers.map(({ nodeId }) => nodeId))
     await this.#releaseAll()
-    await this.#keep({ workers: [], token: newToken() })
-    const free = candidates([this.#with.discovery.self, ...this.#with.discovery.members()], this.#wish)
-    const before = new Set(others.map(({ nodeId }) => nodeId))
-    const pool = free
+    await this.#record.change({ workers: [], token: newToken() })
+    const pool = this.#recruiter
+      .fitting()
       .filter(({ nodeId }) => nodeId !== head.nodeId)
       .sort((a, b) => Number(before.has(b.nodeId)) - Number(before.has(a.nodeId)))
-    const size = Math.min(this.#size, pool.length)
-    if (size === 0) {
-      this.#phase = 'failed'
-      return this.#say('no worker is left that fits')
-    }
-    const wanted = this.#size
-    this.#size = size
+    const size = Math.min(this.record.size, pool.length)
+    if (size === 0) return await this.#fail('no worker is left that fits')
     try {
-      await this.#bringUp(pool.slice(0, size))
+      await this.#bringUp(size, pool.slice(0, size))
     } catch (error) {
-      this.#phase = 'failed'
-      this.#say(`it could not be built anew: ${toRopewalkError(error).message}`)
-      await this.#releaseAll()
-      await this.#keep({ workers: [] })
-      return
-    } finally {
-      this.#size = wanted
+      return await this.#fail(`it could not be built anew: ${toRopewalkError(error).message}`)
     }
     await this.#fill()
   }
 
+  async #fail(why: string): Promise<void> {
+    this.#phase = 'failed'
+    this.#record.say(why)
+    await this.#releaseAll()
+    await this.#record.change({ workers: [] })
+  }
+
   /** Hires until the cluster has its size again; tries later where nobody fits now. */
   async #fill(): Promise<void> {
-    while (this.#record.workers.length < this.#size && !this.#stopped.signal.aborted) {
+    while (this.#record.workers.length < this.record.size && !this.#stopped.signal.aborted) {
       try {
         await this.#addOne(undefined)
       } catch (error) {
@@ -288,94 +210,18 @@ export class Cluster {
   }
 
   async #addOne(on: readonly Member[] | undefined): Promise<void> {
-    const { discovery } = this.#with
-    if (this.#record.workers.length >= MAX_CLUSTER_MEMBERS) {
-      throw new RopewalkError('limit-reached', `A cluster has at most ${MAX_CLUSTER_MEMBERS} workers`)
-    }
-    if (on !== undefined) refuseUnfit(on, this.#wish)
-    const inIt = new Set(this.#record.workers.map(({ nodeId }) => nodeId))
-    const everybody = [discovery.self, ...discovery.members()]
-    const pool = (on ?? candidates(everybody, this.#wish)).filter(({ nodeId }) => !inIt.has(nodeId))
-    const refusals: string[] = []
-    let worker: Worker | undefined
-    for (const member of pool) {
-      worker = await this.#reserveOne(member, [...inIt, member.nodeId], refusals)
-      if (worker !== undefined) break
-    }
-    if (worker === undefined) {
-      throw new RopewalkError('no-workers', `No other worker could be had${refusals.map((one) => `; ${one}`).join('')}`)
-    }
-    try {
-      await this.#keep({ workers: [...this.#record.workers, worker] })
-      await this.#amendAll(this.#record.workers, this.#record.notAfterMs)
-      await this.#startNode(this.#current(worker), this.#headAddress())
-    } catch (error) {
-      await this.#drop(worker)
-      throw error
-    }
-    this.#watch(this.#current(worker))
+    this.#watch(await this.#recruiter.add(on, this.#stopped.signal))
   }
 
   async #drop(worker: Worker): Promise<void> {
     this.#watches.get(worker.lease)?.abort()
     this.#watches.delete(worker.lease)
-    await this.#keep({ workers: this.#record.workers.filter(({ lease }) => lease !== worker.lease) })
-    await Promise.all([
-      this.#leases.release(worker),
-      this.#amendAll(this.#record.workers, this.#record.notAfterMs).catch((error: unknown) =>
-        // whoever could not be told goes on letting a node in that has left
-        this.#with.logger.warn('a worker was not told who left', { reason: toRopewalkError(error).message }),
-      ),
-    ])
-  }
-
-  /** Tells all of them who is in, and until when. @throws RopewalkError with the first reason, after all were asked */
-  async #amendAll(workers: readonly Worker[], notAfterMs: number): Promise<void> {
-    const later = workers.map((worker) => ({ ...worker, seq: worker.seq + 1 }))
-    await this.#keep({ workers: later })
-    await this.#leases.amend(later, notAfterMs)
+    await this.#recruiter.drop(worker)
   }
 
   async #releaseAll(): Promise<string[]> {
     for (const watch of this.#watches.values()) watch.abort()
     this.#watches.clear()
-    const told = await Promise.all(this.#record.workers.map((worker) => this.#leases.release(worker)))
-    return this.#record.workers
-      .filter((_, index) => told[index] === false)
-      .map(({ nodeId }) => this.#leases.name(nodeId))
+    return await this.#recruiter.releaseAll()
   }
-
-  get #wish(): Wish {
-    return this.#record.wish
-  }
-
-  #headAddress(): Head {
-    const { head } = this
-    const member = head === undefined ? undefined : this.#with.discovery.member(head.nodeId)
-    if (head === undefined || member === undefined) throw new RopewalkError('unknown-peer', 'The head is not known')
-    return { address: member.addresses.v4, port: rayPort(head.ports, 'gcs') }
-  }
-
-  #current({ lease }: Worker): Worker {
-    const worker = this.#record.workers.find((one) => one.lease === lease)
-    if (worker === undefined) throw new RopewalkError('not-found', 'That worker was given back meanwhile')
-    return worker
-  }
-
-  #say(text: string): void {
-    this.#with.logger.info(`cluster: ${text}`, { cluster: this.#record.name })
-    void this.#keep({ events: [...this.#record.events, { atMs: Date.now(), text }].slice(-EVENTS) }).catch(
-      () => undefined,
-    )
-  }
-
-  async #keep(change: Partial<HiredCluster>): Promise<void> {
-    this.#record = { ...this.#record, ...change }
-    if (this.#phase !== 'ending') await this.#with.keep(this.#record.name, this.#record)
-  }
-}
-
-/** A cluster's secret: 32 random bytes as hexadecimal text. */
-export function newToken(): string {
-  return randomBytes(32).toString('hex')
 }

@@ -6,7 +6,8 @@ import { MAX_CLUSTER_MEMBERS } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../../discovery/index.ts'
 import type { Document, HiredCluster } from '../../state/index.ts'
 import type { Wish } from './choose.ts'
-import { Cluster, type ClusterDependencies, newToken } from './cluster.ts'
+import { Cluster, type ClusterDependencies } from './cluster.ts'
+import { newToken } from './cluster-record.ts'
 import { type Ask, createOrders } from './orders.ts'
 
 const SWEEP_MS = 1_000
@@ -109,12 +110,13 @@ class HiredClusters implements Clusters {
       createdAtMs: nowMs,
       notAfterMs: nowMs + forMs,
       wish: { tier: wish.tier, gpus: wish.gpus, cpus: wish.cpus, memoryMiB: wish.memoryMiB },
+      size: workers,
       workers: [],
       events: [],
     }
     const cluster = new Cluster(record, 'creating', this.#parts)
     this.#clusters.set(name, cluster)
-    cluster.create(workers, on).catch(() => undefined) // it says so itself
+    cluster.create(on).catch(() => undefined) // it says so itself
     return cluster
   }
 

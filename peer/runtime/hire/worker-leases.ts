@@ -5,6 +5,7 @@ import type { Logger } from '@ropewalk/shared/logger'
 import { type LeaseId, type LeaseStanding, signLease } from '@ropewalk/shared/runtime'
 import type { Discovery } from '../../discovery/index.ts'
 import type { HiredCluster } from '../../state/index.ts'
+import type { Worker } from './cluster-record.ts'
 import type { Head, Orders } from './orders.ts'
 
 /** A worker that has not answered for this long is lost, in ms: Ray gives a node up after 63 s, and cuts of 45 s lose nothing. */
@@ -12,9 +13,6 @@ const LOST_MS = 75_000
 /** From the commit until a node is alive in its cluster, in ms. */
 const START_TIMEOUT_MS = 120_000
 const RETRY_MS = 1_000
-
-/** A worker of a cluster. */
-export type Worker = HiredCluster['workers'][number]
 
 export interface WorkerLeasesDependencies {
   readonly network: NetworkId
