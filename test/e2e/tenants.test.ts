@@ -66,6 +66,23 @@ describe.skipIf(runtime === undefined)('two tenants on one worker', () => {
     expect(beside.user).not.toBe(inside.user)
   }, 120_000)
 
+  test('do not get the same cores, even at once', async () => {
+    const both = [FIRST, SECOND].map((hirer) =>
+      mesh.ropewalk(hirer, ['cluster', 'create', 'whole', '--on', 'worker-b', '--cpus', '2', '--memory', '2GiB'], {
+        mayFail: true,
+        timeoutMs: 120_000,
+      }),
+    )
+    const ends = await Promise.all(both)
+    expect(ends.map(({ code }) => code).toSorted()).toEqual([0, 1])
+    const [winner = '', loser] = ends[0]?.code === 0 ? [FIRST, ends[1]] : [SECOND, ends[0]]
+    expect(loser?.stderr).toMatch(/worker-b refused: 0 of 2 cores are free here/)
+    await mesh.ropewalk(winner, ['cluster', 'delete', 'whole'], { timeoutMs: 60_000 })
+    const long = ['cluster', 'create', 'long', '--on', 'worker-b', '--for', '400d']
+    const { code, stderr } = await mesh.ropewalk(FIRST, long, { mayFail: true, timeoutMs: 60_000 })
+    expect([code, stderr]).toEqual([expect.any(Number), expect.stringMatching(/at most \d+ minutes|\[bad-/)])
+  }, 180_000)
+
   test('do not end with each other', async () => {
     await mesh.ropewalk(SECOND, ['cluster', 'delete', 'second'], { timeoutMs: 60_000 })
     const { cluster } = await mesh.json<{ cluster: ClusterView }>(FIRST, ['cluster', 'show', 'first'])

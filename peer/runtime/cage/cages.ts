@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf, RopewalkError } from '@ropewalk/shared/errors'
+import { messageOf, RopewalkError, toRopewalkError } from '@ropewalk/shared/errors'
 import type { Logger } from '@ropewalk/shared/logger'
 import { isBlock, type LeaseId } from '@ropewalk/shared/runtime'
 import { makeFolder } from '../../make-folder.ts'
@@ -48,7 +48,7 @@ class FolderOfCages implements Cages {
 
   async open(spec: CageSpec, { signal }: { readonly signal: AbortSignal }): Promise<Cage> {
     validate(spec)
-    signal.throwIfAborted()
+    if (signal.aborted) throw toRopewalkError(signal.reason)
     if (this.#open.has(spec.id)) throw taken(spec.id)
     this.#open.add(spec.id)
     try {
@@ -90,8 +90,9 @@ class FolderOfCages implements Cages {
       rules,
       groups,
       address: mesh.addresses.find((each) => each.includes('.')),
-    }).catch((error: unknown) => {
+    }).catch(async (error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw taken(id)
+      await rm(folder, { recursive: true, force: true }) // half a folder says nothing of what there is
       throw error
     })
     try {

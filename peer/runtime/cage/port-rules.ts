@@ -96,7 +96,8 @@ function outgoing({ ports, mesh, group }: PortRules, user: number): string[] {
   ])
   return [
     `oifname "lo" meta l4proto { tcp, udp } th dport ${block} meta skuid != { 0, ${user} } drop`,
-    `oifname "lo" meta skuid ${user} ${CALL} tcp dport != { ${block}, ${NEAR} } drop`,
+    // told at once: what Ray looks for there by itself, as a Prometheus, it would else wait for
+    `oifname "lo" meta skuid ${user} ${CALL} tcp dport != { ${block}, ${NEAR} } reject with tcp reset`,
     `oifname "lo" meta skuid ${user} udp dport != { ${block}, ${NEAR} } drop`,
     ...(group === null ? [] : called),
     // Where no control group tells whose a listening socket is, its answers do.
