@@ -87,7 +87,15 @@ export async function createRuntime(options: RuntimeOptions, dependencies: Runti
     to === self.nodeId
       ? await desk.answer(order, discovery.self)
       : await askOnce(await open(to, ORDER_SERVICE, signal), order, signal)
-  const clusters = createClusters({ network: network.id, key, discovery, ask, document: state.clusters, logger })
+  const clusters = createClusters({
+    network: network.id,
+    key,
+    discovery,
+    ask,
+    document: state.clusters,
+    owed: state.owed,
+    logger,
+  })
   const parts: readonly Startable[] = [desk, offer]
   const undo: (() => void)[] = []
   const life = startable({

@@ -182,6 +182,13 @@ export type SpentLease = z.output<typeof spentLease>
 
 export const spentLeasesFormat: Format<readonly SpentLease[]> = jsonFormat(z.array(spentLease).readonly())
 
+const owedRelease = z.strictObject({ nodeId, lease: leaseId, notAfterMs: time })
+
+/** A lease that is over here and whose worker does not know it yet. */
+export type OwedRelease = z.output<typeof owedRelease>
+
+export const owedReleasesFormat: Format<readonly OwedRelease[]> = jsonFormat(z.array(owedRelease).readonly())
+
 const clusterWorker = z.strictObject({
   nodeId,
   lease: leaseId,
@@ -205,6 +212,8 @@ const cluster = z.strictObject({
     cpus: z.number().int().positive().optional(),
     memoryMiB: z.number().int().positive().optional(),
   }),
+  /** What is wanted of it: that it lives, that it ends, or nothing any more, because it never came up. */
+  wanted: z.enum(['life', 'end', 'nothing']),
   /** How many workers it is to have; fewer are in it while nobody fits. */
   size: z.number().int().positive(),
   workers: z.array(clusterWorker),

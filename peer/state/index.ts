@@ -6,6 +6,7 @@ export type {
   Identity,
   KnownInvite,
   KnownToken,
+  OwedRelease,
   OwnMembership,
   Ports,
   RootKeys,

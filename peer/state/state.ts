@@ -17,7 +17,9 @@ import {
   type KnownToken,
   membersFormat,
   membershipFormat,
+  type OwedRelease,
   type OwnMembership,
+  owedReleasesFormat,
   type Ports,
   portsFormat,
   type RootKeys,
@@ -52,6 +54,8 @@ export interface State {
   readonly clusters: Document<readonly HiredCluster[]>
   /** Ids of leases that this worker took. */
   readonly spent: Document<readonly SpentLease[]>
+  /** Leases that are over here and whose workers do not know it yet. */
+  readonly owed: Document<readonly OwedRelease[]>
   /** Makes this process the one peer of the folder until it ends or releases. @throws RopewalkError `state-locked` */
   lockForPeer(): Promise<Lock>
   /** Hears which document another process (or this one) has written. Returns how to stop. */
@@ -65,7 +69,7 @@ const WATCHED: readonly WatchedDocument[] = ['revocations', 'policy', 'services'
 const WRITE_LOCK = 'write.lock'
 const PEER_LOCK = 'peer.lock'
 const PEER_ID = 'peer.pid'
-const UNWATCHED = ['identity', 'root', 'network', 'claims', 'members', 'ports', 'clusters', 'spent']
+const UNWATCHED = ['identity', 'root', 'network', 'claims', 'members', 'ports', 'clusters', 'spent', 'owed']
 const OURS: readonly string[] = [...WATCHED, ...UNWATCHED, WRITE_LOCK, PEER_LOCK, PEER_ID]
 /** Says nothing about whose folder it is: the runtime may be installed before there is a network. */
 const NOBODYS: readonly string[] = ['lost+found', 'runtime']
@@ -109,6 +113,7 @@ class StateFolder implements State {
   readonly tokens: Document<readonly KnownToken[]>
   readonly clusters: Document<readonly HiredCluster[]>
   readonly spent: Document<readonly SpentLease[]>
+  readonly owed: Document<readonly OwedRelease[]>
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string) {
@@ -128,6 +133,7 @@ class StateFolder implements State {
     this.tokens = createDocument(place, 'tokens', tokensFormat)
     this.clusters = createDocument(place, 'clusters', clustersFormat)
     this.spent = createDocument(place, 'spent', spentLeasesFormat)
+    this.owed = createDocument(place, 'owed', owedReleasesFormat)
   }
 
   async lockForPeer(): Promise<Lock> {

@@ -91,6 +91,24 @@ describe.skipIf(runtime === undefined)('a cluster when something breaks', () => 
     expect([(await job.ended).code, job.output()]).toEqual([0, expect.stringMatching(/^2 nodes, 'after'$/m)])
   }, 240_000)
 
+  test('takes a worker in again that was away for longer than its place was kept', async () => {
+    const link = mesh.world.link(SPARE)
+    await link.silence()
+    await until(REPLACED_MS, 'the worker to be given up', async () =>
+      (await cluster()).events.some(({ text }) => text.startsWith(`${SPARE} is lost: `)) ? true : null,
+    )
+    expect((await cluster()).state).toBe('degraded') // nobody else is left
+    await link.restore()
+    const startedAt = performance.now()
+    await until(REPLACED_MS, 'it to be hired again', async () => {
+      const { state, workers } = await cluster()
+      return state === 'running' && workers.some(({ name }) => name === SPARE) ? true : null
+    })
+    console.log(
+      `it was in the cluster again ${((performance.now() - startedAt) / 1_000).toFixed(0)} s after its line was back`,
+    )
+  }, 240_000)
+
   test('gets a new head when that is gone, and says what was lost', async () => {
     await mesh.start(OTHER, { again: true })
     await mesh.ready(OTHER)

@@ -5,6 +5,8 @@ import type { HiredCluster } from '../../state/index.ts'
 
 /** Most things that are remembered of what happened to a cluster. */
 const EVENTS = 50
+/** Among so many of the latest a sentence is not repeated. */
+const AGAIN = 4
 
 /** A worker of a cluster. */
 export type Worker = HiredCluster['workers'][number]
@@ -49,21 +51,18 @@ export class ClusterRecord {
     if (!this.#over) await this.#keep(this.#value.name, this.#value)
   }
 
-  /** Notes a sentence for people. */
+  /** Notes a sentence for people; not the same again and again. */
   say(text: string): void {
     const { name, events } = this.#value
+    if (events.slice(-AGAIN).some((event) => event.text === text)) return
     this.#logger.info(`cluster: ${text}`, { cluster: name })
     const latest = [...events, { atMs: Date.now(), text }].slice(-EVENTS)
     void this.change({ events: latest }).catch(() => undefined)
   }
 
   /** From now on nothing of it is kept. */
-  end(): void {
-    this.#over = true
-  }
-
   async forget(): Promise<void> {
-    this.end()
+    this.#over = true
     await this.#keep(this.#value.name, undefined)
   }
 }

@@ -62,7 +62,9 @@ export class Cluster {
         await this.#bringUp(this.record.size, on)
       } catch (error) {
         const reason = toRopewalkError(error)
-        await this.#fail(reason.message)
+        this.#phase = 'failed'
+        this.#record.say(reason.message)
+        await this.#record.change({ wanted: 'nothing' })
         throw reason
       }
     })
@@ -70,7 +72,7 @@ export class Cluster {
 
   /** Goes on after a restart of this peer: its leases run on, and a place that was empty is filled. */
   resume(): void {
-    this.#phase = 'running'
+    this.#phase = this.#record.workers.length < this.record.size ? 'degraded' : 'running'
     for (const worker of this.#record.workers) this.#watch(worker)
     void this.#alone(() => this.#fill())
   }
@@ -127,12 +129,17 @@ export class Cluster {
 
   #beginEnd(): void {
     this.#phase = 'ending'
-    this.#record.end()
     this.#stopped.abort()
   }
 
+  /** All of them come up, or none. */
   async #bringUp(size: number, on: readonly Member[] | undefined): Promise<void> {
-    await this.#recruiter.bringUp(size, on, this.#stopped.signal)
+    try {
+      await this.#recruiter.bringUp(size, on, this.#stopped.signal)
+    } catch (error) {
+      await this.#releaseAll()
+      throw error
+    }
     this.#phase = 'running'
     for (const worker of this.#record.workers) this.#watch(worker)
   }
@@ -162,6 +169,7 @@ export class Cluster {
 
   async #end(): Promise<readonly string[]> {
     this.#beginEnd()
+    await this.#record.change({ wanted: 'end' }) // whatever happens now, it does not live again
     const untold = await this.#releaseAll()
     await this.#record.forget()
     return untold
@@ -172,36 +180,25 @@ export class Cluster {
     this.#record.say('with its head the cluster lost its jobs, actors and objects; it is built anew')
     const before = new Set(this.#record.workers.map(({ nodeId }) => nodeId))
     await this.#releaseAll()
-    await this.#record.change({ workers: [], token: newToken() })
+    await this.#record.change({ token: newToken() })
     const pool = this.#recruiter
       .fitting()
       .filter(({ nodeId }) => nodeId !== head.nodeId)
       .sort((a, b) => Number(before.has(b.nodeId)) - Number(before.has(a.nodeId)))
-    const size = Math.min(this.record.size, pool.length)
-    if (size === 0) return await this.#fail('no worker is left that fits')
-    try {
-      await this.#bringUp(size, pool.slice(0, size))
-    } catch (error) {
-      return await this.#fail(`it could not be built anew: ${toRopewalkError(error).message}`)
-    }
-    await this.#fill()
+    await this.#fill(pool)
   }
 
-  async #fail(why: string): Promise<void> {
-    this.#phase = 'failed'
-    this.#record.say(why)
-    await this.#releaseAll()
-    await this.#record.change({ workers: [] })
-  }
-
-  /** Hires until the cluster has its size again; tries later where nobody fits now. */
-  async #fill(): Promise<void> {
-    while (this.#record.workers.length < this.record.size && !this.#stopped.signal.aborted) {
+  /** Hires until the cluster has its size again, a head first; tries later where nobody fits now. */
+  async #fill(heads = this.#recruiter.fitting()): Promise<void> {
+    const { signal } = this.#stopped
+    while (this.#record.workers.length < this.record.size && !signal.aborted) {
       try {
-        await this.#addOne(undefined)
+        if (this.head === undefined) await this.#bringUp(Math.max(1, Math.min(this.record.size, heads.length)), heads)
+        else await this.#addOne(undefined)
       } catch (error) {
+        if (signal.aborted) return
         this.#phase = 'degraded'
-        this.#with.logger.info('no replacement yet', { reason: toRopewalkError(error).message })
+        this.#record.say(`no replacement yet: ${toRopewalkError(error).message}`)
         this.#replaceTimer = setTimeout(() => void this.#alone(() => this.#fill()), REPLACE_EVERY_MS).unref()
         return
       }

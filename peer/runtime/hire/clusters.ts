@@ -4,11 +4,12 @@ import { type Startable, startable } from '@ropewalk/shared/lifecycle'
 import type { Logger } from '@ropewalk/shared/logger'
 import { MAX_CLUSTER_MEMBERS } from '@ropewalk/shared/runtime'
 import type { Discovery, Member } from '../../discovery/index.ts'
-import type { Document, HiredCluster } from '../../state/index.ts'
+import type { Document, HiredCluster, OwedRelease } from '../../state/index.ts'
 import type { Wish } from './choose.ts'
 import { Cluster, type ClusterDependencies } from './cluster.ts'
 import { newToken } from './cluster-record.ts'
 import { type Ask, createOrders } from './orders.ts'
+import { createOwedReleases, type OwedReleases } from './owed.ts'
 
 const SWEEP_MS = 1_000
 
@@ -27,6 +28,7 @@ export interface ClustersDependencies {
   readonly discovery: Pick<Discovery, 'members' | 'member' | 'self'>
   readonly ask: Ask
   readonly document: Document<readonly HiredCluster[]>
+  readonly owed: Document<readonly OwedRelease[]>
   readonly logger: Logger
 }
 
@@ -52,13 +54,16 @@ class HiredClusters implements Clusters {
   readonly #listeners = new Set<() => void>()
   readonly #life: Startable
   readonly #parts: ClusterDependencies
+  readonly #owed: OwedReleases
   #sweep: NodeJS.Timeout | undefined
 
   constructor(dependencies: ClustersDependencies) {
     const { network, key, discovery, ask, logger } = dependencies
     this.#with = dependencies
     const keep = (name: string, record: HiredCluster | undefined) => this.#keep(name, record)
-    this.#parts = { network, key, discovery, logger, orders: createOrders(ask), keep }
+    const orders = createOrders(ask)
+    this.#owed = createOwedReleases({ document: dependencies.owed, orders, discovery, logger })
+    this.#parts = { network, key, discovery, logger, orders, keep, owed: this.#owed }
     this.#life = startable({ start: () => this.#start(), stop: () => this.#stop() })
   }
 
@@ -110,6 +115,7 @@ class HiredClusters implements Clusters {
       createdAtMs: nowMs,
       notAfterMs: nowMs + forMs,
       wish: { tier: wish.tier, gpus: wish.gpus, cpus: wish.cpus, memoryMiB: wish.memoryMiB },
+      wanted: 'life',
       size: workers,
       workers: [],
       events: [],
@@ -127,17 +133,18 @@ class HiredClusters implements Clusters {
 
   async #start(): Promise<void> {
     for (const record of (await this.#with.document.read()) ?? []) {
-      const failed = record.workers.length === 0
-      const cluster = new Cluster(record, failed ? 'failed' : 'running', this.#parts)
+      const cluster = new Cluster(record, record.wanted === 'nothing' ? 'failed' : 'running', this.#parts)
       this.#clusters.set(record.name, cluster)
-      if (!failed) cluster.resume()
+      if (record.wanted === 'life') cluster.resume()
+      if (record.wanted === 'end') void cluster.delete()
     }
+    await this.#owed.start()
     this.#sweep = setInterval(() => this.#forgetOver(), SWEEP_MS).unref()
   }
 
   async #stop(): Promise<void> {
     clearInterval(this.#sweep)
-    await Promise.all(this.list().map((cluster) => cluster.stop()))
+    await Promise.all([this.#owed.stop(), ...this.list().map((cluster) => cluster.stop())])
   }
 
   /** The workers hold to the end by themselves. */

@@ -91,6 +91,7 @@ export class Recruiter {
   async releaseAll(): Promise<string[]> {
     const { workers } = this.#record
     const told = await Promise.all(workers.map((worker) => this.#leases.release(worker)))
+    await this.#record.change({ workers: [] })
     return workers.filter((_, index) => told[index] === false).map(({ nodeId }) => this.#leases.name(nodeId))
   }
 

@@ -7,6 +7,7 @@ import type { Discovery } from '../../discovery/index.ts'
 import type { HiredCluster } from '../../state/index.ts'
 import type { Worker } from './cluster-record.ts'
 import type { Head, Orders } from './orders.ts'
+import type { OwedReleases } from './owed.ts'
 
 /** A worker that has not answered for this long is lost, in ms: Ray gives a node up after 63 s, and cuts of 45 s lose nothing. */
 const LOST_MS = 75_000
@@ -19,6 +20,7 @@ export interface WorkerLeasesDependencies {
   readonly key: SigningKey
   readonly discovery: Pick<Discovery, 'member'>
   readonly orders: Orders
+  readonly owed: Pick<OwedReleases, 'add'>
   readonly logger: Logger
 }
 
@@ -97,7 +99,7 @@ export class WorkerLeases {
     if (failed?.status === 'rejected') throw toRopewalkError(failed.reason)
   }
 
-  /** Gives a worker back; false where it could not be told: there the lease ends by itself. */
+  /** Gives a worker back; false where it could not be told: it is told when it is back, or the lease ends by itself. */
   async release({ nodeId, lease }: Worker): Promise<boolean> {
     try {
       await this.#with.orders.release(nodeId, lease)
@@ -106,6 +108,7 @@ export class WorkerLeases {
       const { code, message } = toRopewalkError(error)
       if (code === 'not-found') return true // it is over there already
       this.#with.logger.warn('a lease was not released', { lease, worker: this.name(nodeId), reason: message })
+      await this.#with.owed.add({ nodeId, lease, notAfterMs: this.#record().notAfterMs })
       return false
     }
   }
