@@ -36,6 +36,8 @@ const refused = async (...args: string[]) => {
 const cluster = async () => (await mesh.json<{ cluster: ClusterView }>('engineer', ['cluster', 'show', 'one'])).cluster
 const access = async (): Promise<{ environment: Record<string, string> }> =>
   JSON.parse((await engineer('cluster', 'env', 'one', '-o', 'json')).stdout)
+/** The dashboard's port on the head. Which block a lease gets depends on what listens there, the peers' own ports too. */
+const dashboardPort = async () => Number(new URL((await access()).environment.RAY_ADDRESS ?? '').port)
 const addressOf = async (name: string) =>
   (await cluster()).workers.find((worker) => worker.name === name)?.address ?? ''
 
@@ -117,7 +119,8 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
     expect(JSON.parse(listed.stdout)).toHaveLength(3)
     const { stdout } = await ray('job', 'submit', '--working-dir', PROGRAMS, '--', 'python', 'transfer.py')
     const moved = JSON.parse(/^\{.*\}$/m.exec(stdout)?.[0] ?? '{}') as { gbitPerSecond: number; bytes: number }
-    const link = await iperf({ from: mesh.node(OTHER), to: mesh.node(HEAD), address, port: 20_015, seconds: 3 })
+    const port = (await dashboardPort()) + 8 // in the block, and nobody's
+    const link = await iperf({ from: mesh.node(OTHER), to: mesh.node(HEAD), address, port, seconds: 3 })
     // told, not judged: beside other load it is Ray's share of the cores that decides
     const share = moved.gbitPerSecond / link.gbitPerSecond
     console.log(
@@ -234,19 +237,20 @@ describe.skipIf(runtime === undefined)('a cluster of three workers behind NAT', 
   test('lets the hirer’s laptop in by a stream, and nobody else', async () => {
     const { head } = JSON.parse((await engineer('cluster', 'env', 'one', '-o', 'json')).stdout) as ClusterAccess
     expect(head ?? null).toBeNull() // the environment alone is printed
-    const forward = mesh.spawn('engineer', ['forward', HEAD, '20007'])
-    await forward.says(/127\.0\.0\.1:20007/)
+    const port = String(await dashboardPort())
+    const forward = mesh.spawn('engineer', ['forward', HEAD, port])
+    await forward.says(new RegExp(`127\\.0\\.0\\.1:${port}`))
     const { environment } = await access()
     const bearer = `Authorization: Bearer ${environment.RAY_AUTH_TOKEN}`
-    const url = 'http://127.0.0.1:20007/api/version'
+    const url = `http://127.0.0.1:${port}/api/version`
     const answer = await mesh.node('engineer').exec('curl', ['-s', '-H', bearer, url])
     expect(JSON.parse(answer.stdout)).toMatchObject({ ray_version: expect.any(String) })
     const without = await mesh
       .node('engineer')
-      .exec('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', 'http://127.0.0.1:20007/api/jobs/'])
+      .exec('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', `http://127.0.0.1:${port}/api/jobs/`])
     expect(without.stdout).toBe('401')
     await forward.stop()
-    const other = await mesh.ropewalk(THIRD, ['ssh-proxy', HEAD, '20007'], { mayFail: true })
+    const other = await mesh.ropewalk(THIRD, ['ssh-proxy', HEAD, port], { mayFail: true })
     expect([other.code, other.stderr]).toEqual([5, expect.stringContaining('[not-exposed]')])
   }, 60_000)
 
