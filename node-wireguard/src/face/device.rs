@@ -2,7 +2,8 @@ use super::event::{FaceEvent, NativeEvent};
 use super::failure::Failure;
 use super::mailbox::{Bell, Mailbox};
 use super::options::{
-    NativeDeviceOptions, NativePath, NativePeer, NativeRule, Opening, filter, schedule,
+    NativeDeviceOptions, NativePath, NativePeer, NativeRule, Opening, filter, peer_changes,
+    schedule,
 };
 use super::status::{NativeDeviceStatus, NativeSocket};
 use super::streams::{ACCEPTED, Arrived, DATAGRAMS, NativeDatagrams, NativeListener, NativeStream};
@@ -172,18 +173,12 @@ impl NativeDevice {
 
     #[napi(catch_unwind)]
     pub fn take_events(&self) -> Vec<NativeEvent> {
-        let events = self.events.take();
-        let lost = Some(self.events.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
-        events.into_iter().chain(lost).map(Into::into).collect()
+        self.events.take_all()
     }
 
     #[napi(catch_unwind)]
     pub fn update_peers(&self, set: Vec<NativePeer>, removed: Vec<Uint8Array>) -> Result<()> {
-        let set = set.into_iter().map(NativePeer::parse).collect::<std::result::Result<_, _>>()?;
-        let removed = removed
-            .iter()
-            .map(|peer| key(peer, "removed"))
-            .collect::<std::result::Result<_, _>>()?;
+        let (set, removed) = peer_changes(set, &removed)?;
         Ok(self.core()?.device.update_peers(set, removed).map_err(Failure::from)?)
     }
 

@@ -1,3 +1,4 @@
+use super::mailbox::Mailbox;
 use super::status::state_name;
 use super::value::NativeEndpoint;
 use crate::device::{Event, PublicKey};
@@ -10,6 +11,15 @@ pub enum FaceEvent {
     Device(Event),
     Stream(StreamEvent),
     Lost(u64),
+}
+
+impl Mailbox<FaceEvent> {
+    /// All that is in, and how many were lost if any were.
+    pub fn take_all(&self) -> Vec<NativeEvent> {
+        let events = self.take();
+        let lost = Some(self.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
+        events.into_iter().chain(lost).map(Into::into).collect()
+    }
 }
 
 /// The fields of all events; `type` says which are set (`events.ts`).

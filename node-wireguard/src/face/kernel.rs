@@ -3,7 +3,8 @@
 use super::event::{FaceEvent, NativeEvent};
 use super::failure::Failure;
 use super::mailbox::{Bell, Mailbox};
-use super::options::{DEFAULT_MTU, NativePeer, NativeTun, interface_name};
+use super::options::{DEFAULT_MTU, NativePeer, NativeTun, interface_name, peer_changes};
+use super::settings;
 use super::status::{NativeDeviceStatus, NativeSocket};
 use super::value::{NativeEndpoint, key, prefixes, whole};
 use super::work::promise;
@@ -130,37 +131,28 @@ impl NativeKernelDevice {
 
     #[napi(catch_unwind)]
     pub fn take_events(&self) -> Vec<NativeEvent> {
-        let events = self.events.take();
-        let lost = Some(self.events.take_lost()).filter(|lost| *lost > 0).map(FaceEvent::Lost);
-        events.into_iter().chain(lost).map(Into::into).collect()
+        self.events.take_all()
     }
 
     #[napi(catch_unwind)]
     pub fn update_peers(&self, set: Vec<NativePeer>, removed: Vec<Uint8Array>) -> Result<()> {
-        let set = set.into_iter().map(NativePeer::parse).collect::<std::result::Result<_, _>>()?;
-        let removed = removed
-            .iter()
-            .map(|peer| key(peer, "removed"))
-            .collect::<std::result::Result<_, _>>()?;
+        let (set, removed) = peer_changes(set, &removed)?;
         Ok(self.device()?.update_peers(set, removed).map_err(Failure::from)?)
     }
 
     #[napi(catch_unwind)]
     pub fn set_private_key(&self, private_key: Uint8Array) -> Result<()> {
-        let private_key = Some(key(&private_key, "privateKey")?);
-        self.update(DeviceUpdate { private_key, ..DeviceUpdate::default() })
+        self.update(settings::private_key(&private_key)?)
     }
 
     #[napi(catch_unwind)]
     pub fn set_listen_port(&self, port: f64) -> Result<()> {
-        let listen_port = Some(whole(port, 0..=u16::MAX, "port")?);
-        self.update(DeviceUpdate { listen_port, ..DeviceUpdate::default() })
+        self.update(settings::listen_port(port)?)
     }
 
     #[napi(catch_unwind)]
     pub fn set_fwmark(&self, mark: f64) -> Result<()> {
-        let mark = Some(whole(mark, 0..=u32::MAX, "fwmark")?);
-        self.update(DeviceUpdate { mark, ..DeviceUpdate::default() })
+        self.update(settings::mark(mark)?)
     }
 
     #[napi(catch_unwind)]

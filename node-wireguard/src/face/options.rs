@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::value::{NativeEndpoint, key, prefixes, whole};
 use crate::device::{
     FilterConfig, FilterProtocol, FilterRule, ForwardSession, MAX_SHARDS, PathConfig, PeerConfig,
-    Schedule, SocketOptions,
+    PublicKey, Schedule, SocketOptions,
 };
 use crate::rootless::BackendChoice;
 use napi::bindgen_prelude::Uint8Array;
@@ -133,6 +133,16 @@ pub struct NativePeer {
     pub keepalive_seconds: Option<f64>,
     pub vanilla: Option<bool>,
     pub endpoint: Option<NativeEndpoint>,
+}
+
+/// Peers to set, and public keys of those to remove.
+pub fn peer_changes(
+    set: Vec<NativePeer>,
+    removed: &[Uint8Array],
+) -> Result<(Vec<PeerConfig>, Vec<PublicKey>), Failure> {
+    let set = set.into_iter().map(NativePeer::parse).collect::<Result<_, _>>()?;
+    let removed = removed.iter().map(|peer| key(peer, "removed")).collect::<Result<_, _>>()?;
+    Ok((set, removed))
 }
 
 impl NativePeer {
