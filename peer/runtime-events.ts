@@ -4,7 +4,7 @@ import type { Discovery } from './discovery/index.ts'
 import { listJobs } from './job-handlers.ts'
 import type { Runtime } from './runtime/index.ts'
 import { clusterView, leaseView } from './runtime-picture.ts'
-import type { Mark, Watched } from './watchers/index.ts'
+import { DeltaRing, itemsIn, type Mark, type Watched } from './watchers/index.ts'
 
 /** Changes that come together become one delta, in ms. */
 const GATHER_MS = 50
@@ -40,7 +40,9 @@ class LiveRuntime implements RuntimeEvents {
   readonly #with: RuntimeEventsDependencies
   readonly #life: Startable
   readonly #listeners = new Set<(delta: RuntimeDelta) => void>()
-  readonly #deltas: RuntimeDelta[] = []
+  readonly #ring = new DeltaRing<RuntimeDelta>((delta) => itemsIn(...LISTS.map((list) => delta[list])), {
+    deltas: DELTAS_KEPT,
+  })
   readonly #undo: (() => void)[] = []
   #picture: Picture = { clusters: new Map(), leases: new Map(), jobs: new Map(), unasked: new Map() }
   /** As it was when the heads were last asked. */
@@ -76,9 +78,7 @@ class LiveRuntime implements RuntimeEvents {
 
   since({ epoch, sequence }: Mark): readonly RuntimeDelta[] | undefined {
     if (epoch !== this.#with.epoch) return undefined
-    if (sequence === this.#sequence) return []
-    const from = this.#deltas.findIndex((delta) => delta.since === sequence)
-    return from < 0 ? undefined : this.#deltas.slice(from)
+    return sequence === this.#sequence ? [] : this.#ring.since(sequence)
   }
 
   onDelta(listener: (delta: RuntimeDelta) => void): () => void {
@@ -134,8 +134,7 @@ class LiveRuntime implements RuntimeEvents {
     const since = this.#sequence
     this.#sequence += 1
     const delta = { ...this.#head(), since, ...Object.fromEntries(changes) } as RuntimeDelta
-    this.#deltas.push(delta)
-    if (this.#deltas.length > DELTAS_KEPT) this.#deltas.shift()
+    this.#ring.push(delta)
     for (const listener of this.#listeners) listener(delta)
   }
 

@@ -1,4 +1,3 @@
-export type { DeltaRingLimits } from './delta-ring.ts'
 export type { Liveness } from './life.ts'
 export {
   createTopology,

@@ -11,8 +11,7 @@ import {
   type Report as TopologyReport,
 } from '@ropewalk/shared/topology'
 import type { Discovery, DiscoveryEvent, Member, Unsubscribe } from '../discovery/index.ts'
-import type { Mark } from '../watchers/index.ts'
-import { DeltaRing, type DeltaRingLimits } from './delta-ring.ts'
+import { DeltaRing, type DeltaRingLimits, itemsIn, type Mark } from '../watchers/index.ts'
 import { describeLinks, describeNode, describeRelay, isUp } from './described.ts'
 import { type Liveness, RECONNECT_MS, signOfLife } from './life.ts'
 
@@ -65,7 +64,7 @@ class LiveTopology implements Topology {
   readonly #liveness: Liveness
   readonly #deps: TopologyDependencies
   readonly #collector: Collector
-  readonly #ring: DeltaRing
+  readonly #ring: DeltaRing<Delta>
   readonly #life: Startable
   readonly #listeners = new Set<(delta: Delta) => void>()
   readonly #undo: (() => void)[] = []
@@ -82,7 +81,7 @@ class LiveTopology implements Topology {
     this.#liveness = liveness
     this.#deps = dependencies
     this.#collector = createCollector({ epoch })
-    this.#ring = new DeltaRing(ring)
+    this.#ring = new DeltaRing(({ nodes, links, relays }) => itemsIn(nodes, links, relays), ring)
     this.#snapshot = this.#collector.snapshot(dependencies.nowMs())
     this.#life = startable({ start: () => this.#begin(), stop: () => this.#end() })
   }
