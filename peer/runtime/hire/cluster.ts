@@ -74,7 +74,7 @@ export class Cluster {
   resume(): void {
     this.#phase = this.#record.workers.length < this.record.size ? 'degraded' : 'running'
     for (const worker of this.#record.workers) this.#watch(worker)
-    void this.#alone(() => this.#fill())
+    this.#fillSoon()
   }
 
   /** Moves its end. @throws RopewalkError with the first worker's reason; the others keep what they took */
@@ -199,11 +199,17 @@ export class Cluster {
         if (signal.aborted) return
         this.#phase = 'degraded'
         this.#record.say(`no replacement yet: ${toRopewalkError(error).message}`)
-        this.#replaceTimer = setTimeout(() => void this.#alone(() => this.#fill()), REPLACE_EVERY_MS).unref()
+        this.#replaceTimer = setTimeout(() => this.#fillSoon(), REPLACE_EVERY_MS).unref()
         return
       }
     }
     if (this.#phase === 'degraded') this.#phase = 'running'
+  }
+
+  #fillSoon(): void {
+    this.#alone(() => this.#fill()).catch((error: unknown) =>
+      this.#with.logger.error('a cluster was not filled', { error }),
+    )
   }
 
   async #addOne(on: readonly Member[] | undefined): Promise<void> {

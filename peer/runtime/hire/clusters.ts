@@ -136,7 +136,7 @@ class HiredClusters implements Clusters {
       const cluster = new Cluster(record, record.wanted === 'nothing' ? 'failed' : 'running', this.#parts)
       this.#clusters.set(record.name, cluster)
       if (record.wanted === 'life') cluster.resume()
-      if (record.wanted === 'end') void cluster.delete()
+      if (record.wanted === 'end') this.#end(cluster)
     }
     await this.#owed.start()
     this.#sweep = setInterval(() => this.#forgetOver(), SWEEP_MS).unref()
@@ -151,8 +151,14 @@ class HiredClusters implements Clusters {
   #forgetOver(): void {
     const nowMs = Date.now()
     for (const cluster of this.list()) {
-      if (cluster.record.notAfterMs <= nowMs && cluster.phase !== 'ending') void cluster.delete()
+      if (cluster.record.notAfterMs <= nowMs && cluster.phase !== 'ending') this.#end(cluster)
     }
+  }
+
+  #end(cluster: Cluster): void {
+    cluster.delete().catch((error: unknown) => {
+      this.#with.logger.error('a cluster was not ended', { cluster: cluster.record.name, error })
+    })
   }
 
   async #keep(name: string, record: HiredCluster | undefined): Promise<void> {
