@@ -7,7 +7,7 @@ import { RopewalkError } from '@ropewalk/shared/errors'
 import { rayPort } from '@ropewalk/shared/runtime'
 import type { LocalClient } from '../client/index.ts'
 import { hasEnded, shellCommand } from '../runtime/jobs/index.ts'
-import { jobAt } from './job-log.ts'
+import { jobAt, untilEnded } from './job-log.ts'
 import { printable } from './job-text.ts'
 
 const START_TIMEOUT_MS = 60_000
@@ -52,7 +52,11 @@ export async function startJupyter(local: LocalClient, options: HeadJupyterOptio
   const { id } = await local.api.submitJob({ body }, { signal, timeoutMs: CALL_TIMEOUT_MS })
   const stop = async (): Promise<void> => {
     const order = { params: { job: id }, query: { cluster } }
-    await local.api.stopJob(order, { timeoutMs: STOP_TIMEOUT_MS }).catch(() => undefined) // its lease ends it at the latest
+    const late = AbortSignal.timeout(STOP_TIMEOUT_MS)
+    try {
+      await local.api.stopJob(order, { timeoutMs: STOP_TIMEOUT_MS, signal: late })
+      await untilEnded(local, { id, cluster }, { signal: late })
+    } catch {} // its lease ends it at the latest
   }
   try {
     const deadline = performance.now() + START_TIMEOUT_MS
