@@ -50,7 +50,7 @@ pub struct Cipher {
 }
 
 /// From how many bytes on, tag included, the wide vectors are faster.
-const WIDE_FROM: usize = 640;
+const WIDE_FROM: usize = 384;
 
 impl Cipher {
     /// The wide implementation, if the message is one for it.

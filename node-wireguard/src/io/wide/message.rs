@@ -10,12 +10,12 @@ use subtle::ConstantTimeEq;
 pub fn seal(key: &[u8; 32], nonce: &[u8; 12], plain: &[u8], sealed: &mut [u8]) {
     let length = sealed.len() - TAG;
     let (text, tag) = sealed.split_at_mut(length);
-    let mut stream = Stream::new(key, nonce);
-    let mut blocks = stream.next(blocks_of(length) + 1);
+    let (mut stream, mut blocks) = (Stream::new(key, nonce), Blocks::none());
+    stream.next(blocks_of(length) + 1, &mut blocks);
     let poly = one_time(&blocks);
     let (mut at, mut first) = (0, 1);
     loop {
-        for block in &blocks.list[first..blocks.count] {
+        for block in &blocks[first..] {
             let end = (at + BLOCK).min(length);
             let from = &plain[at.min(plain.len())..end.min(plain.len())];
             store(_mm512_xor_si512(load(from), *block), &mut text[at..end]);
@@ -24,23 +24,24 @@ pub fn seal(key: &[u8; 32], nonce: &[u8; 12], plain: &[u8], sealed: &mut [u8]) {
         if at == length {
             break;
         }
-        (blocks, first) = (stream.next(blocks_of(length - at)), 0);
+        stream.next(blocks_of(length - at), &mut blocks);
+        first = 0;
     }
-    tag.copy_from_slice(&poly.tag(text));
+    tag.copy_from_slice(&poly.tag(text).to_le_bytes());
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
 pub fn open(key: &[u8; 32], nonce: &[u8; 12], sealed: &mut [u8]) -> bool {
-    let length = sealed.len() - TAG;
-    let (text, tag) = sealed.split_at_mut(length);
-    let mut stream = Stream::new(key, nonce);
-    let mut blocks = stream.next(blocks_of(length) + 1);
-    if !bool::from(one_time(&blocks).tag(text).ct_eq(tag)) {
+    let Some((text, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return false };
+    let length = text.len();
+    let (mut stream, mut blocks) = (Stream::new(key, nonce), Blocks::none());
+    stream.next(blocks_of(length) + 1, &mut blocks);
+    if !bool::from(one_time(&blocks).tag(text).ct_eq(&u128::from_le_bytes(*tag))) {
         return false;
     }
     let (mut at, mut first) = (0, 1);
     loop {
-        for block in &blocks.list[first..blocks.count] {
+        for block in &blocks[first..] {
             let end = (at + BLOCK).min(length);
             let text = &mut text[at..end];
             store(_mm512_xor_si512(load(text), *block), text);
@@ -49,7 +50,8 @@ pub fn open(key: &[u8; 32], nonce: &[u8; 12], sealed: &mut [u8]) -> bool {
         if at == length {
             return true;
         }
-        (blocks, first) = (stream.next(blocks_of(length - at)), 0);
+        stream.next(blocks_of(length - at), &mut blocks);
+        first = 0;
     }
 }
 
@@ -58,7 +60,7 @@ pub fn open(key: &[u8; 32], nonce: &[u8; 12], sealed: &mut [u8]) -> bool {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
 fn one_time(blocks: &Blocks) -> Poly {
     let mut key = [0; BLOCK];
-    store(blocks.list[0], &mut key);
+    store(blocks[0], &mut key);
     Poly::new(&key)
 }
 

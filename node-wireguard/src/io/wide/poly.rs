@@ -15,6 +15,9 @@ const FRONT: u64 = 1 << 40;
 /// Which block of a chunk a lane holds after the words have been put apart.
 const ORDER: [usize; LANES] = [0, 4, 1, 5, 2, 6, 3, 7];
 
+/// A bit for each lane whose block there is, by how many blocks are missing in front.
+const PRESENT: [u8; LANES] = [0xff, 0xfe, 0xfa, 0xea, 0xaa, 0xa8, 0xa0, 0x80];
+
 type Limbs = [u64; 3];
 
 /// One-time key: the powers of r that the lanes need, and s.
@@ -49,7 +52,7 @@ impl Poly {
     /// The tag of a text without associated data (RFC 8439, 2.8): the text, zeros up to a full block, both lengths.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn tag(&self, text: &[u8]) -> [u8; 16] {
+    pub fn tag(&self, text: &[u8]) -> u128 {
         let count = text.len().div_ceil(BLOCK) + 1;
         // Zeros in front change nothing: so blocks are counted from the end, and the first chunk may be short of some.
         let missing = (LANES - count % LANES) % LANES;
@@ -58,50 +61,58 @@ impl Poly {
         if count > LANES {
             let eighth = Factor::same(&self.powers[LANES - 1]);
             if missing > 0 {
-                let mut first = [0; CHUNK];
                 at = CHUNK - missing * BLOCK;
-                first[missing * BLOCK..].copy_from_slice(&text[..at]);
-                sum = eighth.times(blocks(&first, missing));
+                sum = eighth.times(limbs(behind(missing, &text[..at]), missing));
                 empty = 0;
             }
             if text.len() - at >= 2 * CHUNK {
                 let sixteenth = multiply(self.powers[LANES - 1], self.powers[LANES - 1]);
                 let sixteenth = Factor::same(&sixteenth);
-                // Two chunks at a time: their products do not wait for each other, and are carried once.
+                // Two chunks at a time, carried once. What does not wait for the sum comes first.
                 while text.len() - at >= 2 * CHUNK {
-                    let front = add(sum, blocks(&text[at..at + CHUNK], 0));
-                    let back = blocks(&text[at + CHUNK..at + 2 * CHUNK], 0);
-                    sum = carried(eighth.product(back, sixteenth.product(front, Product::zero())));
+                    let front = add(sum, limbs(behind(0, &text[at..at + CHUNK]), 0));
+                    let back = limbs(behind(0, &text[at + CHUNK..at + 2 * CHUNK]), 0);
+                    sum = carried(sixteenth.product(front, eighth.product(back, Product::zero())));
                     at += 2 * CHUNK;
                 }
             }
             if text.len() - at >= CHUNK {
-                sum = eighth.times(add(sum, blocks(&text[at..at + CHUNK], 0)));
+                sum = eighth.times(add(sum, limbs(behind(0, &text[at..at + CHUNK]), 0)));
                 at += CHUNK;
             }
         }
-        let (mut last, rest) = ([0; CHUNK], &text[at..]);
-        last[empty * BLOCK..][..rest.len()].copy_from_slice(rest);
-        last[CHUNK - 8..].copy_from_slice(&(text.len() as u64).to_le_bytes());
-        let lanes = Factor::each(&self.powers).times(add(sum, blocks(&last, empty)));
+        // The text's rest and, as the last eight bytes, its length: together a chunk, but for the empty blocks in front.
+        let [front, back] = behind(empty, &text[at..]);
+        let back = _mm512_mask_set1_epi64(back, 0x80, text.len() as i64);
+        let last = limbs([front, back], empty);
+        let lanes = Factor::each(&self.powers).times(add(sum, last));
         let sums = lanes.map(|limb| _mm512_reduce_add_epi64(limb) as u64);
-        reduce(sums).wrapping_add(self.s).to_le_bytes()
+        reduce(sums).wrapping_add(self.s)
+    }
+}
+
+/// A chunk with a text in it behind so many empty blocks, zeros behind that.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn behind(empty: usize, text: &[u8]) -> [__m512i; 2] {
+    let moved =
+        |blocks: usize, text: &[u8]| _mm512_maskz_expand_epi64(0xffu8 << (2 * blocks), load(text));
+    if empty < LANES / 2 {
+        let (front, back) = text.split_at(text.len().min(CHUNK / 2 - empty * BLOCK));
+        [moved(empty, front), load(back)]
+    } else {
+        [_mm512_setzero_si512(), moved(empty - LANES / 2, text)]
     }
 }
 
 /// Eight blocks as limbs; the first `empty` of them are none.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn blocks(chunk: &[u8], empty: usize) -> [__m512i; 3] {
-    let (front, back) = (load(&chunk[..64]), load(&chunk[64..]));
+fn limbs([front, back]: [__m512i; 2], empty: usize) -> [__m512i; 3] {
     let (low, high) = (_mm512_unpacklo_epi64(front, back), _mm512_unpackhi_epi64(front, back));
     let mask = _mm512_set1_epi64(MASK_44 as i64);
     let middle = _mm512_or_si512(_mm512_srli_epi64::<44>(low), _mm512_slli_epi64::<20>(high));
-    let mut present = 0u8;
-    for (lane, block) in ORDER.into_iter().enumerate() {
-        present |= u8::from(block >= empty) << lane;
-    }
-    let front = _mm512_maskz_set1_epi64(present, FRONT as i64);
+    let front = _mm512_maskz_set1_epi64(PRESENT[empty], FRONT as i64);
     [
         _mm512_and_si512(low, mask),
         _mm512_and_si512(middle, mask),
@@ -159,13 +170,14 @@ impl Factor {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn product(&self, h: [__m512i; 3], to: Product) -> Product {
         let ([r0, r1, r2], [s1, s2]) = (self.r, self.s);
+        // In the order in which `carried` gives them.
         let low = |sum, a: [__m512i; 3]| {
-            let sum = _mm512_madd52lo_epu64(sum, h[0], a[0]);
-            _mm512_madd52lo_epu64(_mm512_madd52lo_epu64(sum, h[1], a[1]), h[2], a[2])
+            let sum = _mm512_madd52lo_epu64(sum, h[2], a[2]);
+            _mm512_madd52lo_epu64(_mm512_madd52lo_epu64(sum, h[0], a[0]), h[1], a[1])
         };
         let high = |sum, a: [__m512i; 3]| {
-            let sum = _mm512_madd52hi_epu64(sum, h[0], a[0]);
-            _mm512_madd52hi_epu64(_mm512_madd52hi_epu64(sum, h[1], a[1]), h[2], a[2])
+            let sum = _mm512_madd52hi_epu64(sum, h[2], a[2]);
+            _mm512_madd52hi_epu64(_mm512_madd52hi_epu64(sum, h[0], a[0]), h[1], a[1])
         };
         let [a, b, c] = [[r0, s2, s1], [r1, r0, s2], [r2, r1, r0]];
         Product {
