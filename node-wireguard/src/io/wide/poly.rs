@@ -8,6 +8,8 @@ use std::arch::x86_64::*;
 const BLOCK: usize = 16;
 const LANES: usize = 8;
 const CHUNK: usize = LANES * BLOCK;
+/// From how many bytes on the powers for four chunks at a time are worth making.
+const LONG: usize = 12 * CHUNK;
 const MASK_44: u64 = (1 << 44) - 1;
 const MASK_42: u64 = (1 << 42) - 1;
 /// 2^128, which every full block carries in front, in the highest limb.
@@ -65,19 +67,28 @@ impl Poly {
                 sum = eighth.times(limbs(behind(missing, &text[..at]), missing));
                 empty = 0;
             }
-            if text.len() - at >= 2 * CHUNK {
-                let sixteenth = multiply(self.powers[LANES - 1], self.powers[LANES - 1]);
-                let sixteenth = Factor::same(&sixteenth);
-                // Two chunks at a time, carried once. What does not wait for the sum comes first.
-                while text.len() - at >= 2 * CHUNK {
-                    let front = add(sum, limbs(behind(0, &text[at..at + CHUNK]), 0));
-                    let back = limbs(behind(0, &text[at + CHUNK..at + 2 * CHUNK]), 0);
-                    sum = carried(sixteenth.product(front, eighth.product(back, Product::zero())));
-                    at += 2 * CHUNK;
+            // Several chunks share a carry. What does not wait for the sum comes first.
+            let chunk = |at: usize| limbs(behind(0, &text[at..at + CHUNK]), 0);
+            let sixteenth_power = multiply(self.powers[LANES - 1], self.powers[LANES - 1]);
+            let sixteenth = Factor::same(&sixteenth_power);
+            if text.len() - at >= LONG {
+                let [third, fourth] = [self.powers[LANES - 1], sixteenth_power]
+                    .map(|power| Factor::same(&multiply(sixteenth_power, power)));
+                while text.len() - at >= 4 * CHUNK {
+                    let back = eighth.product(chunk(at + 3 * CHUNK), Product::zero());
+                    let back = sixteenth.product(chunk(at + 2 * CHUNK), back);
+                    let back = third.product(chunk(at + CHUNK), back);
+                    sum = carried(fourth.product(add(sum, chunk(at)), back));
+                    at += 4 * CHUNK;
                 }
             }
+            while text.len() - at >= 2 * CHUNK {
+                let back = eighth.product(chunk(at + CHUNK), Product::zero());
+                sum = carried(sixteenth.product(add(sum, chunk(at)), back));
+                at += 2 * CHUNK;
+            }
             if text.len() - at >= CHUNK {
-                sum = eighth.times(add(sum, limbs(behind(0, &text[at..at + CHUNK]), 0)));
+                sum = eighth.times(add(sum, chunk(at)));
                 at += CHUNK;
             }
         }
