@@ -8,7 +8,8 @@ pub const HEADER_LENGTH: usize = 20;
 /// Longer ones are refused unread.
 pub const MAX_LENGTH: usize = 1_280;
 
-const MAGIC: u32 = 0x2112_A442;
+/// The magic cookie, four bytes behind the beginning in network order.
+pub const MAGIC: u32 = 0x2112_A442;
 const FINGERPRINT_XOR: u32 = 0x5354_554E;
 
 const REQUEST: u16 = 0x0001;

@@ -29,7 +29,7 @@ const FIRST = 'chrt -r 2 true 2>/dev/null && exec chrt -r 2 "$@"; exec "$@"'
 const SOURCES = 100
 const MOST_GROWTH_BYTES = 16 << 20
 /** Of the device's counters, those that name rubbish (node-wireguard/src/device/counters.rs). */
-const RUBBISH = { unknownKind: 16, unknownSession: 17, forged: 19, queueFull: 24, refused: 33, cookies: 34 }
+const RUBBISH = { unknownKind: 16, unknownSession: 17, forged: 19, queueFull: 24, sieved: 26, refused: 33, cookies: 34 }
 
 /** What is needed for one flow beside a flood. */
 interface Scene {

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::counters::{Blocks, word};
+use super::flood::Defence;
 use super::inbox::{Datagram, Message, Notice};
 use super::lane::destination;
 use super::peer::Peer;
@@ -33,6 +34,7 @@ pub struct ControlOptions {
     pub link_up: bool,
     pub sockets: SocketOptions,
     pub ways: Option<Ways>,
+    pub defence: Defence,
 }
 
 pub struct Control {
@@ -58,6 +60,7 @@ pub struct Control {
     pub(super) path_blocks: Blocks,
     /// Networks that send probes before a session which nobody of ours has sealed.
     pub(super) hello_failures: Limiter,
+    pub(super) defence: Defence,
     deadlines: BinaryHeap<Reverse<(Micros, PeerId)>>,
     stopped: bool,
     /// Where routes are watched: what they lead out by.
@@ -67,7 +70,7 @@ pub struct Control {
 
 impl Control {
     pub fn new(shared: Arc<Shared>, local: Arc<Local>, options: ControlOptions) -> Self {
-        let ControlOptions { mtu, keyless, link_up, sockets, ways } = options;
+        let ControlOptions { mtu, keyless, link_up, sockets, ways, defence } = options;
         Self {
             checker: CookieChecker::new(&local),
             shared,
@@ -85,6 +88,7 @@ impl Control {
             peer_blocks: Blocks::of_peers(),
             path_blocks: Blocks::of_paths(),
             hello_failures: Limiter::new(HELLO_FAILURES, boottime_us() / 1_000),
+            defence,
             deadlines: BinaryHeap::new(),
             stopped: false,
             ways,
@@ -104,6 +108,7 @@ impl Control {
             for message in urgent.drain(..) {
                 self.handle(message);
             }
+            self.tend_defence();
             let loaded = self.checker.is_under_load(waiting, self.now / 1_000);
             shared.inbox.declare_load(self.checker.loaded_until());
             for datagram in handshakes.drain(..) {
@@ -122,7 +127,8 @@ impl Control {
     }
 
     fn next_deadline(&self) -> Micros {
-        self.deadlines.peek().map_or(Micros::MAX, |Reverse((at, _))| *at)
+        let peers = self.deadlines.peek().map_or(Micros::MAX, |Reverse((at, _))| *at);
+        peers.min(self.defence.deadline())
     }
 
     /// Sets when a peer is to be served next.
@@ -190,6 +196,7 @@ impl Control {
             Notice::SocketFailed(socket, message) => {
                 self.tell(Event::SocketError { socket, message })
             }
+            Notice::Flooded => self.defence.begin(self.now),
         }
     }
 

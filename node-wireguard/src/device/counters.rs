@@ -47,6 +47,8 @@ pub mod word {
     pub const QUEUE_FULL: usize = 24;
     /// STUN messages over the limit.
     pub const STUN_LIMITED: usize = 25;
+    /// Datagrams that the kernel dropped at our sockets while it kept a flood away: rubbish, or for want of room.
+    pub const SIEVED: usize = 26;
     /// Handshakes completed and handshake messages refused, cookies sent, probes sent and received, probes refused.
     pub const HANDSHAKES: usize = 32;
     pub const HANDSHAKES_REFUSED: usize = 33;

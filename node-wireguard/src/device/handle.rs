@@ -1,6 +1,7 @@
 use super::command::Command;
 use super::control::{Control, ControlOptions};
-use super::identity::identity;
+use super::flood::Defence;
+use super::identity::{identity, no_randomness};
 use super::interface::{Interface, open_interface};
 use super::link;
 use super::shard::{Shard, ShardOptions};
@@ -72,7 +73,8 @@ impl Device {
         let link_up = watch.is_none();
         let ways = watch.is_some().then(Ways::open).transpose().map_err(&start)?;
         let sockets = how;
-        let options = ControlOptions { mtu, keyless, link_up, sockets, ways };
+        let defence = Defence::new().map_err(no_randomness)?;
+        let options = ControlOptions { mtu, keyless, link_up, sockets, ways, defence };
         let mut control = Control::new(Arc::clone(&shared), local, options);
         let device =
             Self { shared: Arc::clone(&shared), threads: Mutex::default(), interface, addresses };

@@ -120,9 +120,10 @@ impl Control {
     /// An index that nothing of ours has, and that brings the session's datagrams to the peer's shard. None: no randomness.
     fn fresh_index(&self, id: PeerId) -> Option<u32> {
         let shards = self.shared.commands.len() as u32;
+        let roams = self.peers.get(id)?.config.vanilla;
         loop {
             let random = u32::from_le_bytes(crypto::random().ok()?);
-            let index = steered(random, id.slot, shards);
+            let index = self.defence.marks().mark(steered(random, id.slot, shards), roams);
             if !self.indices.contains_key(&index) {
                 return Some(index);
             }

@@ -82,7 +82,7 @@ pub fn identity(private: [u8; 32]) -> Result<(Arc<Local>, bool), DeviceError> {
     Ok((Arc::new(Local::new(key)), keyless))
 }
 
-fn no_randomness(_: crypto::NoRandomness) -> DeviceError {
+pub(super) fn no_randomness(_: crypto::NoRandomness) -> DeviceError {
     let source = io::Error::other("the kernel gave no random numbers");
     DeviceError::Io { doing: "making a key".to_owned(), source }
 }

@@ -43,6 +43,8 @@ pub enum Notice {
     /// The local address that a path was answered from is not ours any more.
     SourceGone(PeerId, u32),
     SocketFailed(u32, String),
+    /// Rubbish comes in masses.
+    Flooded,
 }
 
 pub type Call = Box<dyn FnOnce(&mut Control) + Send>;

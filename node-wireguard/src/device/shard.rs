@@ -3,6 +3,7 @@
 use super::allowance::Allowance;
 use super::command::{Command, Commands};
 use super::counters::word;
+use super::flood::{self, Watch};
 use super::flow::LastFlow;
 use super::gate::Gate;
 use super::inbox::{Message, Notice};
@@ -107,9 +108,13 @@ impl Shard {
         let mut frames = true;
         let mut sockets = vec![true; self.outgoing.sockets.len()];
         let mut priority = Priority::default();
+        let mut watch = Watch::default();
         loop {
             self.now = boottime_us();
             priority.weigh(self.now, || self.moved());
+            if watch.look(self.now, || flood::rubbish(&self.shared.counters)) {
+                self.shared.inbox.push(Message::Notice(Notice::Flooded));
+            }
             if self.waiting.pending() {
                 self.obey();
             }

@@ -27,8 +27,8 @@ pub use process::{EndSignals, leave_session, let_go_of_streams};
 pub use shared::shared_words;
 pub use tun::{PARTS, Tun};
 pub use udp::{
-    BATCH_BYTES, BATCH_MESSAGES, Destination, Received, SLOT, SLOTS, SendError, Sent, Udp,
-    UdpOptions,
+    BATCH_BYTES, BATCH_MESSAGES, Destination, Instruction, Received, SLOT, SLOTS, SendError, Sent,
+    Udp, UdpOptions,
 };
 pub use wide::Wide;
 pub use zone::{interface_index, interface_name};

@@ -16,10 +16,11 @@ pub const DATA_OVERHEAD: usize = DATA_HEADER + TAG;
 /// Length of the two MACs at the end of types 1 and 2.
 pub(super) const MACS: usize = 32;
 
-pub(super) const TYPE_INITIATION: u32 = 1;
-pub(super) const TYPE_RESPONSE: u32 = 2;
-pub(super) const TYPE_COOKIE_REPLY: u32 = 3;
-pub(super) const TYPE_DATA: u32 = 4;
+/// The first word of each.
+pub const TYPE_INITIATION: u32 = 1;
+pub const TYPE_RESPONSE: u32 = 2;
+pub const TYPE_COOKIE_REPLY: u32 = 3;
+pub const TYPE_DATA: u32 = 4;
 
 /// What a datagram is, by its first word and its length alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

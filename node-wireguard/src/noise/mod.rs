@@ -31,7 +31,10 @@ pub use handshake::{OpenedInitiation, check_mac1, open_initiation};
 pub use key::{Local, PublicKey};
 pub use keypair::Keypair;
 pub use limiter::{RateLimiter, Source};
-pub use message::{COOKIE_REPLY, DATA_HEADER, DATA_OVERHEAD, INITIATION, Kind, RESPONSE, padded};
+pub use message::{
+    COOKIE_REPLY, DATA_HEADER, DATA_OVERHEAD, INITIATION, Kind, RESPONSE, TYPE_COOKIE_REPLY,
+    TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE, padded,
+};
 pub use probe::StaticProbe;
 pub use protocol::{Protocol, ProtocolOptions};
 pub use replay::{ReplayWindow, VANILLA_WINDOW_BITS, WINDOW_BITS};

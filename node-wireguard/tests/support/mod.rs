@@ -211,7 +211,11 @@ pub struct Middle {
 
 impl Middle {
     pub fn new() -> Self {
-        let socket = UdpSocket::bind(local(0)).unwrap();
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    pub fn at(address: Ipv4Addr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
         Self { socket, sides: [local(0); 2], seen: Vec::new() }
     }

@@ -1,5 +1,6 @@
 //! A UDP socket that moves batches: GSO out, GRO in, and for each datagram the local address that it came to.
 
+mod filter;
 mod name;
 mod options;
 mod receive;
@@ -10,6 +11,7 @@ mod tests;
 
 use super::batch::Messages;
 use super::fd::{check, set_buffers, set_option};
+pub use filter::Instruction;
 use name::Name;
 pub use options::UdpOptions;
 pub use refusal::SendError;
@@ -147,9 +149,23 @@ impl Udp {
         let load_byte_4 = libc::sock_filter { code: 0x30, jt: 0, jf: 0, k: 4 };
         let modulo = libc::sock_filter { code: 0x94, jt: 0, jf: 0, k: sockets.max(1) };
         let return_it = libc::sock_filter { code: 0x16, jt: 0, jf: 0, k: 0 };
-        let mut program = [load_byte_4, modulo, return_it];
-        let filter = libc::sock_fprog { len: 3, filter: program.as_mut_ptr() };
-        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &filter)
+        let program = [load_byte_4, modulo, return_it];
+        filter::attach(&self.fd, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+    }
+
+    /// From now on the kernel takes in only what this program keeps, which sees each datagram from its UDP header on; none:
+    /// all. What arrives joined (GRO) it sees as one, by the first of its headers.
+    pub fn set_filter(&self, program: Option<&[Instruction]>) -> io::Result<()> {
+        match program {
+            Some(program) => filter::attach(&self.fd, libc::SO_ATTACH_FILTER, program),
+            None => filter::detach(&self.fd),
+        }
+    }
+
+    /// Datagrams that were dropped here before anybody could receive them, by the program or for want of room; the count
+    /// begins anew at 2^32.
+    pub fn dropped(&self) -> io::Result<u32> {
+        filter::dropped(&self.fd)
     }
 
     /// Sends `bytes` as messages of `stride` bytes, the last one perhaps shorter, in as few calls as the kernel allows.
