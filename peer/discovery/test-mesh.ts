@@ -55,6 +55,7 @@ export class TestMesh {
   readonly root = generateSigningKey()
   readonly network: Network
   readonly nodes: TestNode[] = []
+  readonly #taken = new Set<string>()
 
   constructor(nowMs = Date.now()) {
     this.network = foundNetwork({
@@ -92,9 +93,18 @@ export class TestMesh {
     }
   }
 
+  /** A key whose first address no other has: among fifty members of 65,534 addresses two want the same once in fifty times. */
+  #freshKey(): SigningKey {
+    const key = generateSigningKey()
+    const address = ipv4Of(this.network.ipv4Prefix, key.nodeId, 0)
+    if (this.#taken.has(address)) return this.#freshKey()
+    this.#taken.add(address)
+    return key
+  }
+
   /** A node that the root has admitted: a relay unless said. */
   admitted(name: string, { rights = ['relay'], ...options }: NodeOptions = {}): TestNode {
-    const identity = { nodeKey: generateSigningKey(), wireguardKeys: generateWireguardKeys() }
+    const identity = { nodeKey: this.#freshKey(), wireguardKeys: generateWireguardKeys() }
     const { bundle } = admitByRoot(this.network, identity, this.root, {
       name: parseName(name),
       tags: [],
@@ -106,7 +116,7 @@ export class TestMesh {
 
   /** A node with a fresh ticket. */
   joiner(name: string, options: NodeOptions, invite = this.invite()): TestNode {
-    const [key, wireguardKeys] = [generateSigningKey(), generateWireguardKeys()]
+    const [key, wireguardKeys] = [this.#freshKey(), generateWireguardKeys()]
     const bundle = this.apply(name, key, wireguardKeys, invite)
     const node = this.node(name, key, wireguardKeys, bundle, options)
     node.memory.nextBundle = async () => this.apply(name, key, wireguardKeys, invite, ++node.memory.tried)
