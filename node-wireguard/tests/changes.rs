@@ -5,7 +5,8 @@ mod support;
 use node_wireguard::device::{AllowedIpUpdate, DeviceUpdate, PeerConfig, PeerUpdate};
 use node_wireguard::noise::Local;
 use std::net::{IpAddr, Ipv4Addr};
-use support::Node;
+use std::time::Duration;
+use support::{Node, PATIENCE, udp_packet};
 
 /// Two that take each other for another implementation, and have spoken.
 fn met() -> (Node, Node) {
@@ -88,4 +89,28 @@ fn a_network_moves_to_whom_it_is_given_last() {
     assert_eq!(networks(&a, other), [network], "what is another's is not taken from it");
     give(other, true);
     assert_eq!(networks(&a, other), []);
+}
+
+/// The order to end may be heard in the middle of a round, while a frame is dealt with that is the last one for ever.
+#[test]
+fn a_device_that_is_closed_while_frames_come_ends() {
+    for round in 0..400u64 {
+        let node = Node::new(1);
+        let (closed, ended) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_micros(round % 40));
+                node.device.close();
+                let _ = closed.send(());
+            });
+            let packet = udp_packet(node.ip, Ipv4Addr::new(10, 0, 0, 77), b"to nobody");
+            for _ in 0..round % 20 + 1 {
+                let _ = node.try_send_packet(&packet); // fails once it is closed
+            }
+            if ended.recv_timeout(PATIENCE).is_err() {
+                eprintln!("round {round}: the device does not end");
+                std::process::abort(); // its threads would be waited for
+            }
+        });
+    }
 }

@@ -69,9 +69,9 @@ impl Commands {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Exchanges the waiting ones with the empty `into`.
+    /// Exchanges the waiting ones with the empty `into`. Who is woken clears the waker, then asks whether there are any: it may
+    /// ring late, for some that were taken already.
     pub fn take(&self, into: &mut Vec<Command>) {
-        self.waker.clear();
         self.pending.store(false, Ordering::Release);
         std::mem::swap(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), into);
     }

@@ -125,14 +125,15 @@ impl Shard {
             for (index, ready) in sockets.iter_mut().enumerate() {
                 *ready = *ready && self.inbound(index);
             }
-            if frames || sockets.contains(&true) {
+            // The order to end may have come in the middle of the round, and nothing will wake us for it again.
+            if frames || sockets.contains(&true) || self.stopping {
                 continue;
             }
             self.poller.wait(&mut events, None)?;
             for event in events.iter() {
                 match event.token {
                     FRAMES => frames = true,
-                    WAKER => {}
+                    WAKER => self.waiting.waker.clear(),
                     token => {
                         if let Some(ready) = sockets.get_mut((token - FIRST_SOCKET) as usize) {
                             *ready = true;

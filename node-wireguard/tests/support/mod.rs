@@ -104,9 +104,14 @@ impl Node {
     }
 
     pub fn send_packet(&self, packet: &[u8]) {
+        self.try_send_packet(packet).unwrap();
+    }
+
+    /// Fails when the device is closed.
+    pub fn try_send_packet(&self, packet: &[u8]) -> std::io::Result<usize> {
         let mut frame = vec![0; VNET];
         frame.extend(packet);
-        self.frames.send(&frame).unwrap();
+        self.frames.send(&frame)
     }
 
     /// The next packet that comes out, within the time.
