@@ -1,5 +1,5 @@
-//! What the kernel keeps away from a socket while rubbish comes in masses: a program for it, and the same said in Rust. Why, and
-//! whom it may hurt, is in docs/decisions/0031.
+//! What the kernel keeps away from a socket while rubbish comes in masses: a program for it. Why, and whom it may hurt, is in
+//! docs/decisions/0031; the same is said in Rust by its tests, and both must agree.
 
 mod assembler;
 mod known;
